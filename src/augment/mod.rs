@@ -1,0 +1,38 @@
+//! What may an image look like to the model? Random transformations for training, one fixed for evaluation.
+
+mod color_jitter;
+mod normalize;
+mod random_horizontal_flip;
+mod random_resized_crop;
+mod resize;
+mod sampling;
+mod spec;
+
+use crate::ingest::Picture;
+
+pub use color_jitter::{ColorJitter, adjust_brightness, adjust_contrast, adjust_hue, adjust_saturation};
+pub use normalize::{MEAN, STD, normalize};
+pub use random_horizontal_flip::{RandomHorizontalFlip, flip};
+pub use random_resized_crop::{CropBox, RandomResizedCrop};
+pub use resize::{Interpolation, crop_resize, squash, to_rgb};
+pub use sampling::{ItemRng, item_rng};
+pub use spec::AugmentSpec;
+
+/// Pixels for the model, `[3, side, side]`, of an image as evaluation sees it: squashed to a square with bicubic
+/// interpolation, made RGB, normalised. The reference neither crops nor rotates here.
+pub fn evaluation_pixels(picture: &Picture, side: u32, out: &mut [f32]) {
+    normalize(&squash(picture, side), out);
+}
+
+/// An image as training sees it, RGB, `side` × `side`: each step of `steps` in turn, drawn from `rng`.
+pub fn augment(picture: &Picture, steps: &[AugmentSpec], side: u32, rng: &mut ItemRng) -> Picture {
+    let mut picture = to_rgb(picture.clone());
+    for step in steps {
+        picture = match step {
+            AugmentSpec::RandomResizedCrop(crop) => crop.apply(&picture, side, rng),
+            AugmentSpec::RandomHorizontalFlip(flip) => flip.apply(picture, rng),
+            AugmentSpec::ColorJitter(jitter) => jitter.apply(picture, rng),
+        };
+    }
+    squash(&picture, side)
+}

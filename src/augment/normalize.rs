@@ -1,0 +1,18 @@
+//! RGB bytes to the model's input.
+use crate::ingest::Picture;
+
+/// Mean of each channel, as CLIP has it.
+pub const MEAN: [f32; 3] = [0.481_454_66, 0.457_827_5, 0.408_210_73];
+/// Standard deviation of each channel, as CLIP has it.
+pub const STD: [f32; 3] = [0.268_629_54, 0.261_302_58, 0.275_777_11];
+
+/// `(value / 255 - mean) / std` into planar `out` `[3, height, width]`.
+pub fn normalize(rgb: &Picture, out: &mut [f32]) {
+    let area = rgb.width as usize * rgb.height as usize;
+    for ((plane, channel), (mean, std)) in out.chunks_exact_mut(area).zip(0..3).zip(MEAN.iter().zip(&STD)) {
+        let values = rgb.pixels.iter().skip(channel).step_by(3);
+        for (target, value) in plane.iter_mut().zip(values) {
+            *target = (f32::from(*value) / 255.0 - mean) / std;
+        }
+    }
+}

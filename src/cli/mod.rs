@@ -1,0 +1,103 @@
+//! What did the user ask? One command per file; the only room that prints, reads the environment and exits.
+
+mod check;
+mod console;
+mod failure;
+mod plan;
+mod preview;
+mod run;
+mod schema;
+mod search;
+mod setup;
+
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand};
+use serde_json::{Value, json};
+
+use console::{Console, LogFormat};
+use failure::Failure;
+
+/// From raw Chinese image-text pairs to a measured, searchable, published index.
+#[derive(Debug, Parser)]
+#[command(name = "tuwen", version, propagate_version = true)]
+struct Cli {
+    #[command(flatten)]
+    global: Global,
+    #[command(subcommand)]
+    command: Command,
+}
+
+/// Flags of every command.
+#[derive(Debug, Clone, Args)]
+struct Global {
+    /// Print one JSON object as the last line of stdout.
+    #[arg(long, global = true, env = "TUWEN_JSON")]
+    json: bool,
+    /// Say nothing on stderr but errors.
+    #[arg(long, short, global = true, env = "TUWEN_QUIET")]
+    quiet: bool,
+    /// How progress and messages look on stderr.
+    #[arg(long, global = true, value_enum, default_value_t = LogFormat::Auto, env = "TUWEN_LOG_FORMAT")]
+    log_format: LogFormat,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run a pipeline: make what is missing, publish the result.
+    Run(run::RunArgs),
+    /// Check a pipeline file; reports every problem at once, reads nothing else.
+    Check(check::CheckArgs),
+    /// Say what a run would do, and why.
+    Plan(plan::PlanArgs),
+    /// Draw originals and augmentations of a fine-tuning stage on one sheet.
+    Preview(preview::PreviewArgs),
+    /// Search the newest published index by text or image.
+    Search(search::SearchArgs),
+    /// Write the JSON Schemas of the pipeline file and of all tables.
+    Schema(schema::SchemaArgs),
+}
+
+/// What a command prints: words for people, an object for programs.
+struct Output {
+    text: String,
+    json: Value,
+}
+
+/// Runs the program.
+pub fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let console = Console::new(cli.global.log_format, cli.global.quiet);
+    let result = match cli.command {
+        Command::Run(args) => run::run(&args, &console),
+        Command::Check(args) => check::run(&args),
+        Command::Plan(args) => plan::run(&args),
+        Command::Preview(args) => preview::run(&args, &console),
+        Command::Search(args) => search::run(&args),
+        Command::Schema(args) => schema::run(&args),
+    };
+    console.close();
+    match result {
+        Ok(output) => {
+            print(&output, cli.global.json);
+            ExitCode::SUCCESS
+        }
+        Err(failure) => {
+            if cli.global.json {
+                let json = json!({ "error": failure.message, "exit_code": failure.class.exit_code(), "diagnostics": failure.diagnostics });
+                print(&Output { text: String::new(), json }, true);
+            }
+            console.error(&failure);
+            ExitCode::from(failure.class.exit_code())
+        }
+    }
+}
+
+#[expect(clippy::print_stdout, reason = "the result goes to stdout, and only here")]
+fn print(output: &Output, json: bool) {
+    use std::io::Write;
+    let mut stdout = std::io::stdout().lock();
+    let text = if json { output.json.to_string() } else { output.text.clone() };
+    // A reader that closed the pipe has seen enough.
+    let _ = if text.is_empty() { Ok(()) } else { writeln!(stdout, "{}", text.trim_end()) };
+}

@@ -1,0 +1,104 @@
+//! What several commands need: the pipeline file, the store, the device, signals, names.
+use std::path::{Path, PathBuf};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use clap::Args;
+
+use super::Failure;
+use super::console::Console;
+use crate::data::{ErrorClass, Release};
+use crate::model::{ComputeDevice, DeviceChoice};
+use crate::pipeline::{PipelineError, PipelineSpec, check};
+use crate::store::{Store, StoreError, latest_release, new_nonce, pipelines};
+
+/// Where results live.
+#[derive(Debug, Clone, Args)]
+pub struct StoreArgs {
+    /// A folder, file:// or memory://.
+    #[arg(long, default_value = "./artifacts", env = "TUWEN_STORE")]
+    pub store: String,
+    /// Scratch and copies of remote artifacts [default: the user's cache folder].
+    #[arg(long, env = "TUWEN_CACHE")]
+    pub cache: Option<PathBuf>,
+}
+
+/// What computes.
+#[derive(Debug, Clone, Args)]
+pub struct DeviceArgs {
+    /// auto, cpu or cuda:N.
+    #[arg(long, default_value = "auto", env = "TUWEN_DEVICE")]
+    pub device: DeviceChoice,
+}
+
+impl StoreArgs {
+    pub fn open(&self) -> Result<Store, Failure> {
+        let cache = self.cache.clone().unwrap_or_else(default_cache);
+        Ok(Store::open(&self.store, &cache)?)
+    }
+}
+
+impl DeviceArgs {
+    pub fn open(&self) -> Result<ComputeDevice, Failure> {
+        Ok(ComputeDevice::open(self.device)?)
+    }
+}
+
+/// Reads and checks a pipeline file; returns the folder its relative paths start at too.
+pub fn read_pipeline(file: &Path) -> Result<(PipelineSpec, PathBuf), Failure> {
+    let text = std::fs::read_to_string(file)
+        .map_err(|source| PipelineError::Read { path: file.to_owned(), source })?;
+    let spec = check(&file.to_string_lossy(), &text).map_err(|problems| PipelineError::Invalid { problems })?;
+    let folder = file.parent().unwrap_or(Path::new("")).to_owned();
+    Ok((spec, folder))
+}
+
+/// The newest release of a pipeline, or of the only one in the store.
+pub fn find_release(store: &Store, pipeline: Option<&str>) -> Result<Release, Failure> {
+    let name = match pipeline {
+        Some(name) => name.to_owned(),
+        None => {
+            let mut names = pipelines(store)?;
+            match (names.pop(), names.is_empty()) {
+                (Some(name), true) => name,
+                (None, _) => return Err(StoreError::NoRelease { store: store.url().to_owned() }.into()),
+                (Some(last), false) => {
+                    names.push(last);
+                    let message = format!("the store has several pipelines: {}; choose one with --pipeline", names.join(", "));
+                    return Err(Failure::new(ErrorClass::NotFound, message));
+                }
+            }
+        }
+    };
+    let release = latest_release(store, &name)?;
+    release.ok_or_else(|| StoreError::NoRelease { store: format!("{} for pipeline `{name}`", store.url()) }.into())
+}
+
+/// Turns SIGINT and SIGTERM into a request to stop; a second one ends the program at once.
+pub fn watch_signals(console: &Console) -> Result<(), Failure> {
+    use signal_hook::consts::{SIGINT, SIGTERM};
+    let failed = |error: std::io::Error| Failure::new(ErrorClass::Internal, format!("signals: {error}"));
+    let mut signals = signal_hook::iterator::Signals::new([SIGINT, SIGTERM]).map_err(failed)?;
+    let stop = console.signal.clone();
+    std::thread::spawn(move || {
+        for (signal, count) in signals.forever().zip(0..) {
+            if count > 0 {
+                // 128 + n, as the shell reports a process that the signal ended.
+                std::process::exit(128 + signal);
+            }
+            stop.raise(signal);
+        }
+    });
+    Ok(())
+}
+
+/// Seconds since 1970 and a nonce.
+pub fn new_run_id() -> Result<String, Failure> {
+    let seconds = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |duration| duration.as_secs());
+    Ok(format!("{seconds}-{}", new_nonce()?))
+}
+
+fn default_cache() -> PathBuf {
+    let base = std::env::var_os("XDG_CACHE_HOME").map(PathBuf::from);
+    let home = std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".cache"));
+    base.or(home).unwrap_or_else(std::env::temp_dir).join("tuwen")
+}

@@ -1,0 +1,41 @@
+//! The seal of an artifact: written last and create-only, so its presence means the artifact is whole.
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::{ArtifactKey, Fingerprint};
+
+/// Version of the manifest's own layout.
+pub const MANIFEST_VERSION: u32 = 1;
+
+/// One file of an artifact.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FileEntry {
+    /// Path below the artifact, with forward slashes.
+    pub path: String,
+    pub bytes: u64,
+    /// BLAKE3 of the content, 64 hexadecimal characters.
+    pub digest: String,
+}
+
+/// What an artifact is, what it was made from, and every file it holds.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Manifest {
+    /// Always `Artifact`.
+    pub kind: String,
+    /// [`MANIFEST_VERSION`].
+    pub version: u32,
+    pub artifact: ArtifactKey,
+    /// Id of the stage that made it, e.g. `muge-tuned`.
+    pub stage: String,
+    /// The stage's settings, as they entered the fingerprint.
+    pub spec: serde_json::Value,
+    /// Fingerprints of the inputs by role.
+    pub inputs: BTreeMap<String, Vec<Fingerprint>>,
+    /// All files but the manifest, sorted by path.
+    pub files: Vec<FileEntry>,
+    /// Counts of the stage.
+    pub stats: serde_json::Value,
+    /// Distinguishes our own write from another's after an ambiguous answer of the store.
+    pub nonce: String,
+}

@@ -1,0 +1,20 @@
+//! What are the nouns? Plain types that every room speaks of; no I/O, no async.
+
+mod artifact;
+mod diagnostic;
+mod error_class;
+mod fingerprint;
+mod manifest;
+mod rank;
+mod release;
+mod split;
+pub mod table;
+
+pub use artifact::{ArtifactKey, ArtifactKind};
+pub use diagnostic::{Diagnostic, Location, closest};
+pub use error_class::ErrorClass;
+pub use fingerprint::{Fingerprint, FingerprintBuilder};
+pub use manifest::{FileEntry, MANIFEST_VERSION, Manifest};
+pub use rank::{best_rank, rank, top_k};
+pub use release::{RELEASE_VERSION, Release};
+pub use split::{ItemKind, Split};

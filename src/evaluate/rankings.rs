@@ -1,0 +1,73 @@
+//! The tables `rankings` and `qrels`. Ids carry `txt:` or `img:` and the data set, so that no two collide.
+use std::path::Path;
+
+use arrow_array::types::{Float64Type, Int64Type, UInt32Type};
+
+use crate::data::table::Table;
+use crate::ingest::table_file;
+use crate::store::{StoreError, TableWriter, primitive_column, text_column};
+
+/// The best documents of one query.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Ranking {
+    pub query_id: String,
+    /// Documents with their scores, best first.
+    pub documents: Vec<(String, f32)>,
+}
+
+/// Writes `rankings` group by group.
+pub struct RankingWriter {
+    writer: TableWriter,
+}
+
+/// What the rankings of a group have in common.
+#[derive(Debug, Clone, Copy)]
+pub struct RankingGroup<'a> {
+    pub model: &'a str,
+    pub dataset: &'a str,
+    pub split: &'a str,
+    pub direction: &'a str,
+}
+
+impl RankingWriter {
+    pub fn create(folder: &Path) -> Result<Self, StoreError> {
+        let path = folder.join(table_file(Table::Rankings));
+        Ok(Self { writer: TableWriter::create(&path, Table::Rankings.schema())? })
+    }
+
+    pub fn write(&mut self, group: RankingGroup<'_>, rankings: &[Ranking]) -> Result<(), StoreError> {
+        let rows: Vec<(&str, u32, &str, f32)> = rankings
+            .iter()
+            .flat_map(|ranking| {
+                let query = ranking.query_id.as_str();
+                ranking.documents.iter().zip(1..).map(move |((id, score), rank)| (query, rank, id.as_str(), *score))
+            })
+            .collect();
+        let same = |value| text_column(std::iter::repeat_n(value, rows.len()));
+        self.writer.write(vec![
+            same(group.model),
+            same(group.dataset),
+            same(group.split),
+            same(group.direction),
+            text_column(rows.iter().map(|row| row.0)),
+            primitive_column::<UInt32Type>(rows.iter().map(|row| row.1)),
+            text_column(rows.iter().map(|row| row.2)),
+            primitive_column::<Float64Type>(rows.iter().map(|row| f64::from(row.3))),
+        ])
+    }
+
+    pub fn finish(self) -> Result<u64, StoreError> {
+        self.writer.finish()
+    }
+}
+
+/// Writes the table `qrels`: pairs of query and relevant document.
+pub fn write_qrels(folder: &Path, qrels: &[(String, String)]) -> Result<u64, StoreError> {
+    let mut writer = TableWriter::create(&folder.join(table_file(Table::Qrels)), Table::Qrels.schema())?;
+    writer.write(vec![
+        text_column(qrels.iter().map(|(query, _)| query)),
+        text_column(qrels.iter().map(|(_, document)| document)),
+        primitive_column::<Int64Type>(qrels.iter().map(|_| 1)),
+    ])?;
+    writer.finish()
+}

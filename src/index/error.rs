@@ -1,0 +1,41 @@
+//! What can go wrong with an index.
+use std::path::PathBuf;
+
+use crate::data::ErrorClass;
+use crate::stage::StageError;
+
+/// Errors of the room `index`.
+#[derive(Debug, thiserror::Error)]
+pub enum IndexError {
+    #[error("{path}: keyword index: {source}")]
+    Keyword { path: PathBuf, source: tantivy::TantivyError },
+    #[error("the dictionary for traditional characters is broken: {reason}")]
+    Conversion { reason: String },
+    #[error("{path}: not an index of this version: {reason}; re-run the index stage")]
+    Broken { path: PathBuf, reason: String },
+    #[error("dimension mismatch: index has {expected}, query has {found}; re-run stage `embed`")]
+    Dimension { expected: usize, found: usize },
+    #[error("the index was built with model {expected}, the query was encoded by {found}; re-run the index stage")]
+    OtherModel { expected: String, found: String },
+    #[error("there is no image to index: the data sets of the embed stage are empty")]
+    Empty,
+    #[error("search mode `{mode}` needs {needs}")]
+    Query { mode: &'static str, needs: &'static str },
+}
+
+impl IndexError {
+    /// What a caller can do about it.
+    pub fn class(&self) -> ErrorClass {
+        match self {
+            Self::Keyword { .. } => ErrorClass::LocalIo,
+            Self::Conversion { .. } => ErrorClass::Internal,
+            _ => ErrorClass::BadInput,
+        }
+    }
+}
+
+impl From<IndexError> for StageError {
+    fn from(error: IndexError) -> Self {
+        Self::new(error.class(), error)
+    }
+}

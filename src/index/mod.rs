@@ -1,0 +1,119 @@
+//! How is an item found? Keywords in tantivy, exact vectors, and their fusion.
+
+mod error;
+mod fusion;
+mod searcher;
+mod spec;
+mod text;
+mod vector;
+
+use std::collections::{BTreeMap, HashMap};
+
+use serde_json::json;
+
+use crate::data::{ItemKind, Split};
+use crate::embed::EmbeddingSummary;
+use crate::ingest::Dataset;
+use crate::model::Tokenizer;
+use crate::stage::{Shard, ShardReceipt, Stage, StageContext, StageError};
+use crate::store::StoreError;
+
+pub use error::IndexError;
+pub use fusion::reciprocal_rank_fusion;
+pub use searcher::{AboutIndex, Hit, Query, SearchMode, Searcher};
+pub use spec::{AnalyzerKind, IndexNeeds, IndexSpec, TextIndexSpec, VectorIndexKind, VectorIndexSpec};
+pub use text::{Analyzer, Document};
+
+use text::write_keywords;
+use vector::write_vectors;
+
+/// Version of the stage's results.
+pub const VERSION: u32 = 1;
+
+/// `kind: index`.
+#[derive(Debug, Clone)]
+pub struct BuildIndex {
+    pub spec: IndexSpec,
+}
+
+impl Stage for BuildIndex {
+    fn run_shard(&self, context: &StageContext<'_>, shard: &Shard) -> Result<ShardReceipt, StageError> {
+        let needs = &self.spec.needs;
+        let folder = &context.input(&needs.embeddings)?.sealed.folder;
+        let summary = EmbeddingSummary::open(folder)?;
+        let embedded = summary.model(&needs.model)?;
+        let model = context.input(&needs.model)?.key.clone();
+        if model.fingerprint != embedded.fingerprint {
+            let (expected, found) = (model.fingerprint.to_string(), embedded.fingerprint.to_string());
+            return Err(IndexError::OtherModel { expected, found }.into());
+        }
+        let mut documents = Vec::new();
+        let mut vectors = Vec::new();
+        for data in &summary.data {
+            let dataset = Dataset::open(&context.input(data)?.sealed.folder)?;
+            let sources = dataset.image_sources()?;
+            for split in Split::ALL {
+                let mut captions = captions(&dataset, split)?;
+                let images = summary.read(folder, &needs.model, data, split, ItemKind::Image)?;
+                vectors.extend_from_slice(&images.vectors);
+                documents.extend(images.ids.into_iter().map(|image_id| Document {
+                    id: format!("{data}/{image_id}"),
+                    data: data.clone(),
+                    split,
+                    source: sources.get(&image_id).cloned().unwrap_or_default(),
+                    captions: captions.remove(&image_id).unwrap_or_default(),
+                    image_id,
+                }));
+            }
+        }
+        if documents.is_empty() {
+            return Err(IndexError::Empty.into());
+        }
+        let dictionary = self.dictionary()?;
+        let analyzer = Analyzer::new(self.spec.text.analyzer, dictionary.as_deref())?;
+        write_keywords(&context.out.join("keywords"), &analyzer, &documents)?;
+        write_vectors(&context.out.join("vectors.f32"), &vectors)?;
+        let about = AboutIndex {
+            version: VERSION,
+            rows: documents.len(),
+            dimension: embedded.dimension,
+            model,
+            tokenizer: Tokenizer::default().digest(),
+            analyzer: self.spec.text.analyzer,
+            dictionary: dictionary.as_ref().map(|words| blake3::hash(words.as_bytes()).to_hex().to_string()),
+        };
+        about.save(context.out, dictionary.as_deref())?;
+        context.monitor.note(&format!("{} images, {} dimensions", about.rows, about.dimension));
+        let rows = documents.len() as u64;
+        Ok(ShardReceipt {
+            shard: shard.clone(),
+            rows_in: rows,
+            rows_out: rows,
+            rows_quarantined: 0,
+            files: vec!["index.json".to_owned(), "vectors.f32".to_owned()],
+            stats: BTreeMap::from([("documents".to_owned(), json!(rows))]),
+        })
+    }
+}
+
+impl BuildIndex {
+    fn dictionary(&self) -> Result<Option<String>, StageError> {
+        let Some(path) = &self.spec.text.dictionary else {
+            return Ok(None);
+        };
+        Ok(Some(std::fs::read_to_string(path).map_err(StoreError::io(path))?))
+    }
+}
+
+/// Captions of every image of a split, in source order.
+fn captions(dataset: &Dataset, split: Split) -> Result<HashMap<String, Vec<String>>, StageError> {
+    let texts: HashMap<String, String> =
+        dataset.texts(split)?.into_iter().map(|text| (text.id, text.text)).collect();
+    let mut captions: HashMap<String, Vec<String>> = HashMap::new();
+    for pair in dataset.pairs(split)? {
+        if let Some(text) = texts.get(&pair.text_id) {
+            captions.entry(pair.image_id).or_default().push(text.clone());
+        }
+    }
+    Ok(captions)
+}

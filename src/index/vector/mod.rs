@@ -1,0 +1,5 @@
+//! The vector side.
+
+mod exact;
+
+pub use exact::{ExactIndex, write_vectors};

@@ -1,0 +1,90 @@
+//! A sealed data set, opened for reading by the rooms to the right.
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use super::table_file;
+use super::writer::IMAGE_STORE_FILE;
+use crate::data::Split;
+use crate::data::table::Table;
+use crate::stage::StageError;
+use crate::store::{ImageStore, StoreError, TableBatch, read_table};
+
+/// Tables and image store of one data set.
+#[derive(Debug)]
+pub struct Dataset {
+    folder: PathBuf,
+    images: ImageStore,
+}
+
+/// One text with its images.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Text {
+    pub id: String,
+    pub text: String,
+}
+
+/// One training pair.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Pair {
+    pub text_id: String,
+    pub image_id: String,
+}
+
+impl Dataset {
+    /// Opens the folder of a `dataset` artifact.
+    pub fn open(folder: &Path) -> Result<Self, StoreError> {
+        Ok(Self { folder: folder.to_owned(), images: ImageStore::open(&folder.join(IMAGE_STORE_FILE))? })
+    }
+
+    /// Ids of the images of a split, in source order.
+    pub fn image_ids(&self, split: Split) -> Result<Vec<String>, StoreError> {
+        self.rows(Table::Images, split, |batch, row| Ok(batch.text("image_id")?.value(row).to_owned()))
+    }
+
+    /// Id and place of every image of every split: `muge/train_imgs.tsv:3` without the data set, or a file name.
+    pub fn image_sources(&self) -> Result<BTreeMap<String, String>, StoreError> {
+        let rows = read_table(&self.path(Table::Images), Table::Images, |batch, row| {
+            Ok((batch.text("image_id")?.value(row).to_owned(), batch.text("source")?.value(row).to_owned()))
+        })?;
+        Ok(rows.into_iter().collect())
+    }
+
+    /// Texts of a split, in source order.
+    pub fn texts(&self, split: Split) -> Result<Vec<Text>, StoreError> {
+        self.rows(Table::Texts, split, |batch, row| {
+            let id = batch.text("text_id")?.value(row).to_owned();
+            Ok(Text { id, text: batch.text("text")?.value(row).to_owned() })
+        })
+    }
+
+    /// Pairs of a split, in source order.
+    pub fn pairs(&self, split: Split) -> Result<Vec<Pair>, StoreError> {
+        self.rows(Table::Pairs, split, |batch, row| {
+            let text_id = batch.text("text_id")?.value(row).to_owned();
+            Ok(Pair { text_id, image_id: batch.text("image_id")?.value(row).to_owned() })
+        })
+    }
+
+    /// The encoded bytes of an image; an id that the tables name but the store lacks is an error.
+    pub fn image_bytes(&self, id: &str) -> Result<Vec<u8>, StageError> {
+        let bytes = self.images.get(id)?;
+        bytes.ok_or_else(|| StageError::internal(format!("image `{id}` is in the table but not in the store")))
+    }
+
+    fn rows<T>(
+        &self,
+        table: Table,
+        split: Split,
+        make: impl Fn(&TableBatch, usize) -> Result<T, StoreError>,
+    ) -> Result<Vec<T>, StoreError> {
+        let rows = read_table(&self.path(table), table, |batch, row| {
+            let wanted = batch.text("split")?.value(row) == split.as_str();
+            wanted.then(|| make(batch, row)).transpose()
+        })?;
+        Ok(rows.into_iter().flatten().collect())
+    }
+
+    fn path(&self, table: Table) -> PathBuf {
+        self.folder.join(table_file(table))
+    }
+}

@@ -1,0 +1,95 @@
+//! Devices and back ends; the only page that names them.
+use burn::tensor::Device;
+
+use super::ModelError;
+
+/// The device a user asks for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum DeviceChoice {
+    /// The first CUDA device if there is one, else the CPU.
+    #[default]
+    Auto,
+    Cpu,
+    /// A CUDA device by index.
+    Cuda(usize),
+}
+
+impl std::str::FromStr for DeviceChoice {
+    type Err = ModelError;
+
+    fn from_str(name: &str) -> Result<Self, ModelError> {
+        match name {
+            "auto" => Ok(Self::Auto),
+            "cpu" => Ok(Self::Cpu),
+            "cuda" => Ok(Self::Cuda(0)),
+            other => other
+                .strip_prefix("cuda:")
+                .and_then(|index| index.parse().ok())
+                .map(Self::Cuda)
+                .ok_or_else(|| ModelError::UnknownDevice { name: name.to_owned() }),
+        }
+    }
+}
+
+/// An opened device.
+#[derive(Debug, Clone)]
+pub struct ComputeDevice {
+    device: Device,
+    name: String,
+}
+
+impl ComputeDevice {
+    /// Opens the device of choice; a CUDA device that is not there is an error, never a silent fall-back.
+    pub fn open(choice: DeviceChoice) -> Result<Self, ModelError> {
+        match choice {
+            DeviceChoice::Cpu => Ok(Self::cpu()),
+            DeviceChoice::Cuda(index) => cuda(index),
+            DeviceChoice::Auto => Ok(cuda(0).unwrap_or_else(|_| Self::cpu())),
+        }
+    }
+
+    /// The CPU.
+    pub fn cpu() -> Self {
+        Self { device: Device::flex(), name: "cpu".to_owned() }
+    }
+
+    /// `cpu` or `cuda:N`.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The plain device, for inference.
+    pub(crate) fn plain(&self) -> Device {
+        self.device.clone()
+    }
+
+    /// The device with gradients, for training.
+    pub(crate) fn autodiff(&self) -> Device {
+        self.device.clone().autodiff()
+    }
+
+    /// Seeds the device's own generator (dropout).
+    pub fn seed(&self, seed: u64) {
+        self.device.seed(seed);
+    }
+}
+
+#[cfg(feature = "cuda")]
+fn cuda(index: usize) -> Result<ComputeDevice, ModelError> {
+    use burn::tensor::DeviceType;
+    let name = format!("cuda:{index}");
+    let found = Device::enumerate(DeviceType::Cuda).into_vec().len();
+    if index >= found {
+        let reason = format!("{found} CUDA devices were found");
+        return Err(ModelError::MissingDevice { name, reason });
+    }
+    Ok(ComputeDevice { device: Device::cuda(index), name })
+}
+
+#[cfg(not(feature = "cuda"))]
+fn cuda(index: usize) -> Result<ComputeDevice, ModelError> {
+    Err(ModelError::MissingDevice {
+        name: format!("cuda:{index}"),
+        reason: "this binary was built without the feature `cuda`".to_owned(),
+    })
+}

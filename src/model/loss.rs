@@ -1,0 +1,29 @@
+//! The symmetric contrastive loss of CLIP, as in the reference's `get_loss`.
+use burn::tensor::activation::log_softmax;
+use burn::tensor::Tensor;
+
+/// Mean of image-to-text and text-to-image cross entropy over `[batch, embed_dim]` features, the i-th image
+/// belonging to the i-th text; `logit_scale` `[1]` is the logarithm of the factor. Returns `[1]`.
+pub fn contrastive_loss(images: Tensor<2>, texts: Tensor<2>, logit_scale: Tensor<1>) -> Tensor<1> {
+    let logits = similarity(images, texts, logit_scale);
+    (matching_entropy(logits.clone()) + matching_entropy(logits.transpose())).mul_scalar(0.5)
+}
+
+/// `exp(logit_scale) · cos(image, text)`, `[images, texts]`.
+pub(crate) fn similarity(images: Tensor<2>, texts: Tensor<2>, logit_scale: Tensor<1>) -> Tensor<2> {
+    let cosine = unit(images).matmul(unit(texts).transpose());
+    cosine * logit_scale.exp().unsqueeze()
+}
+
+/// Rows scaled to length one.
+pub(crate) fn unit(x: Tensor<2>) -> Tensor<2> {
+    let norm = x.clone().square().sum_dim(1).sqrt();
+    x / norm
+}
+
+/// Cross entropy of every row against its own index.
+fn matching_entropy(logits: Tensor<2>) -> Tensor<1> {
+    let [batch, _] = logits.dims();
+    let labels = super::layer::positions(batch, &logits.device()).reshape([batch, 1]);
+    log_softmax(logits, 1).gather(1, labels).mean().neg()
+}

@@ -1,0 +1,161 @@
+//! Named tensors on the host, keyed as the reference's state dict, and their way into and out of a module.
+use std::collections::BTreeMap;
+
+use burn::module::{Module, ModuleVisitor, Param, ParamId};
+use burn::tensor::{Device, Tensor, TensorData};
+
+use super::ModelError;
+
+/// One tensor: shape and row-major values.
+#[derive(Debug, Clone, PartialEq)]
+pub struct NamedTensor {
+    pub shape: Vec<usize>,
+    pub values: Vec<f32>,
+}
+
+/// Tensors by reference key, e.g. `visual.transformer.resblocks.0.attn.in_proj_weight`.
+pub type StateDict = BTreeMap<String, NamedTensor>;
+
+/// Where a module's parameters come from: a file or a random generator.
+pub trait ParameterSource {
+    /// The values of `key` in row-major order; `shape` is what the model expects.
+    fn take(&mut self, key: &str, shape: &[usize]) -> Result<Vec<f32>, ModelError>;
+}
+
+impl ParameterSource for StateDict {
+    fn take(&mut self, key: &str, shape: &[usize]) -> Result<Vec<f32>, ModelError> {
+        let tensor = self.remove(key).ok_or_else(|| ModelError::MissingTensor {
+            key: key.to_owned(),
+            expected: shape.to_vec(),
+        })?;
+        if tensor.shape != shape {
+            return Err(ModelError::WrongShape {
+                key: key.to_owned(),
+                expected: shape.to_vec(),
+                found: tensor.shape,
+            });
+        }
+        Ok(tensor.values)
+    }
+}
+
+/// Builds a module's parameters one by one under a growing key prefix.
+pub(crate) struct ParameterLoader<'a> {
+    source: &'a mut dyn ParameterSource,
+    device: Device,
+    prefix: String,
+}
+
+impl<'a> ParameterLoader<'a> {
+    pub(crate) fn new(source: &'a mut dyn ParameterSource, device: &Device) -> Self {
+        Self { source, device: device.clone(), prefix: String::new() }
+    }
+
+    /// A loader for the part `name` of the current module.
+    pub(crate) fn at(&mut self, name: impl std::fmt::Display) -> ParameterLoader<'_> {
+        let prefix = format!("{}{name}.", self.prefix);
+        ParameterLoader { source: &mut *self.source, device: self.device.clone(), prefix }
+    }
+
+    /// The parameter `name` of the current module.
+    pub(crate) fn parameter<const D: usize>(
+        &mut self,
+        name: &str,
+        shape: [usize; D],
+    ) -> Result<Param<Tensor<D>>, ModelError> {
+        let values = self.source.take(&format!("{}{name}", self.prefix), &shape)?;
+        let tensor = Tensor::from_data(TensorData::new(values, shape), &self.device);
+        Ok(Param::from_tensor(tensor))
+    }
+}
+
+/// Follows a traversal of a module and knows the reference key of the current parameter.
+#[derive(Debug, Default)]
+pub(crate) struct KeyPath {
+    parts: Vec<String>,
+}
+
+impl KeyPath {
+    pub(crate) fn enter(&mut self, field: &str) {
+        // Field names that Rust or its style cannot spell as the reference does.
+        let part = match field {
+            "self_attention" => "self",
+            "layer_norm" => "LayerNorm",
+            other => other,
+        };
+        self.parts.push(part.to_owned());
+    }
+
+    pub(crate) fn exit(&mut self) {
+        self.parts.pop();
+    }
+
+    pub(crate) fn key(&self) -> String {
+        self.parts.join(".")
+    }
+}
+
+/// The reference key of every float parameter, in module order.
+pub(crate) fn keys<M: Module>(module: &M) -> Vec<(ParamId, String)> {
+    let mut visitor = KeyVisitor::default();
+    module.visit(&mut visitor);
+    visitor.found
+}
+
+/// All parameters on the host.
+pub(crate) fn state_dict<M: Module>(module: &M) -> Result<StateDict, ModelError> {
+    let mut visitor = StateVisitor::default();
+    module.visit(&mut visitor);
+    match visitor.failed {
+        Some(reason) => Err(ModelError::Device { reason }),
+        None => Ok(visitor.state),
+    }
+}
+
+#[derive(Default)]
+struct KeyVisitor {
+    path: KeyPath,
+    found: Vec<(ParamId, String)>,
+}
+
+impl ModuleVisitor for KeyVisitor {
+    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+        self.found.push((param.id, self.path.key()));
+    }
+
+    fn enter_module(&mut self, name: &str, _container_type: &str) {
+        self.path.enter(name);
+    }
+
+    fn exit_module(&mut self, _name: &str, _container_type: &str) {
+        self.path.exit();
+    }
+}
+
+#[derive(Default)]
+struct StateVisitor {
+    path: KeyPath,
+    state: StateDict,
+    failed: Option<String>,
+}
+
+impl ModuleVisitor for StateVisitor {
+    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+        let tensor = param.val();
+        let shape = tensor.dims().to_vec();
+        match tensor.try_into_vec_as::<f32>() {
+            Ok(values) => {
+                self.state.insert(self.path.key(), NamedTensor { shape, values });
+            }
+            Err(error) => self.failed = Some(format!("{error:?}")),
+        }
+    }
+
+    fn enter_module(&mut self, name: &str, _container_type: &str) {
+        self.path.enter(name);
+    }
+
+    fn exit_module(&mut self, _name: &str, _container_type: &str) {
+        self.path.exit();
+    }
+}

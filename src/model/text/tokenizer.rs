@@ -1,0 +1,183 @@
+//! The reference's `FullTokenizer`: clean-up, CJK splitting, lower case without accents, punctuation, WordPiece.
+use std::collections::HashMap;
+use std::sync::{Arc, OnceLock};
+
+use unicode_general_category::{GeneralCategory, get_general_category};
+use unicode_normalization::UnicodeNormalization;
+
+/// Padding.
+pub const PAD: u32 = 0;
+/// A word outside the vocabulary.
+pub const UNK: u32 = 100;
+/// First token of every text.
+pub const CLS: u32 = 101;
+/// Last token of every text.
+pub const SEP: u32 = 102;
+
+/// Words of more characters than this are unknown.
+const MAX_WORD_CHARS: usize = 200;
+const VOCABULARY: &str = include_str!("vocab.txt");
+
+/// The WordPiece tokenizer over the 21,128 entries of bert-base-chinese; cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Tokenizer {
+    vocabulary: Arc<HashMap<&'static str, u32>>,
+}
+
+/// A text as the model takes it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Encoding {
+    /// Exactly `context_length` ids, padded with zeros.
+    pub ids: Vec<u32>,
+    /// Whether the text was cut to fit.
+    pub truncated: bool,
+    /// How many of the ids are `[UNK]`.
+    pub unknown: usize,
+}
+
+impl Default for Tokenizer {
+    fn default() -> Self {
+        static VOCABULARY_MAP: OnceLock<Arc<HashMap<&'static str, u32>>> = OnceLock::new();
+        let vocabulary = VOCABULARY_MAP.get_or_init(|| {
+            Arc::new(VOCABULARY.lines().zip(0..).map(|(line, id)| (line.trim(), id)).collect())
+        });
+        Self { vocabulary: Arc::clone(vocabulary) }
+    }
+}
+
+impl Tokenizer {
+    /// BLAKE3 of the vocabulary, 64 hexadecimal characters.
+    pub fn digest(&self) -> String {
+        blake3::hash(VOCABULARY.as_bytes()).to_hex().to_string()
+    }
+
+    /// `[CLS]`, at most `context_length - 2` word pieces, `[SEP]`, padding.
+    pub fn encode(&self, text: &str, context_length: usize) -> Encoding {
+        let pieces = self.pieces(text);
+        let room = context_length.saturating_sub(2);
+        let truncated = pieces.len() > room;
+        let kept = pieces.get(..room.min(pieces.len())).unwrap_or(&pieces);
+        let mut ids = Vec::with_capacity(context_length);
+        ids.push(CLS);
+        ids.extend_from_slice(kept);
+        ids.push(SEP);
+        ids.resize(context_length, PAD);
+        Encoding { unknown: kept.iter().filter(|id| **id == UNK).count(), ids, truncated }
+    }
+
+    /// The word pieces of a text without special tokens.
+    pub fn pieces(&self, text: &str) -> Vec<u32> {
+        let mut pieces = Vec::new();
+        for word in clean(text).split_whitespace() {
+            let folded: String =
+                word.to_lowercase().nfd().filter(|c| category(*c) != GeneralCategory::NonspacingMark).collect();
+            // Folding can leave white space of its own behind, which the reference splits at once more.
+            for part in split_punctuation(&folded).iter().flat_map(|part| part.split_whitespace()) {
+                self.word_pieces(part, &mut pieces);
+            }
+        }
+        pieces
+    }
+
+    /// Greedy longest match first.
+    fn word_pieces(&self, word: &str, pieces: &mut Vec<u32>) {
+        if word.chars().count() > MAX_WORD_CHARS {
+            pieces.push(UNK);
+            return;
+        }
+        let before = pieces.len();
+        let mut start = 0;
+        let mut candidate = String::with_capacity(word.len() + 2);
+        while start < word.len() {
+            let ends = word[start..].char_indices().map(|(at, c)| start + at + c.len_utf8());
+            let found = ends.rev().find_map(|end| {
+                candidate.clear();
+                if start > 0 {
+                    candidate.push_str("##");
+                }
+                candidate.push_str(&word[start..end]);
+                self.vocabulary.get(candidate.as_str()).map(|id| (*id, end))
+            });
+            let Some((id, end)) = found else {
+                pieces.truncate(before);
+                pieces.push(UNK);
+                return;
+            };
+            pieces.push(id);
+            start = end;
+        }
+    }
+}
+
+/// What the reference's training code does to a caption before it is tokenized: lower case, and curly double
+/// quotes made straight.
+pub fn normalize_caption(text: &str) -> String {
+    text.to_lowercase().replace(['\u{201c}', '\u{201d}'], "\"")
+}
+
+/// Drops control characters, makes every white space a blank, and puts blanks around CJK ideographs.
+fn clean(text: &str) -> String {
+    let mut cleaned = String::with_capacity(text.len() * 2);
+    for c in text.chars() {
+        if c == '\0' || c == '\u{fffd}' || is_control(c) {
+            continue;
+        }
+        if is_white_space(c) {
+            cleaned.push(' ');
+        } else if is_ideograph(c) {
+            cleaned.extend([' ', c, ' ']);
+        } else {
+            cleaned.push(c);
+        }
+    }
+    cleaned
+}
+
+fn split_punctuation(word: &str) -> Vec<&str> {
+    let mut parts = Vec::new();
+    let mut start = 0;
+    for (at, c) in word.char_indices().filter(|(_, c)| is_punctuation(*c)) {
+        parts.push(&word[start..at]);
+        start = at + c.len_utf8();
+        parts.push(&word[at..start]);
+    }
+    parts.push(&word[start..]);
+    parts
+}
+
+fn category(c: char) -> GeneralCategory {
+    get_general_category(c)
+}
+
+fn is_white_space(c: char) -> bool {
+    matches!(c, ' ' | '\t' | '\n' | '\r') || category(c) == GeneralCategory::SpaceSeparator
+}
+
+fn is_control(c: char) -> bool {
+    !matches!(c, '\t' | '\n' | '\r') && matches!(category(c), GeneralCategory::Control | GeneralCategory::Format)
+}
+
+fn is_punctuation(c: char) -> bool {
+    use GeneralCategory::{
+        ClosePunctuation, ConnectorPunctuation, DashPunctuation, FinalPunctuation, InitialPunctuation,
+        OpenPunctuation, OtherPunctuation,
+    };
+    c.is_ascii_punctuation()
+        || matches!(
+            category(c),
+            ClosePunctuation
+                | ConnectorPunctuation
+                | DashPunctuation
+                | FinalPunctuation
+                | InitialPunctuation
+                | OpenPunctuation
+                | OtherPunctuation
+        )
+}
+
+/// The blocks that Google's BERT counts as Chinese characters.
+fn is_ideograph(c: char) -> bool {
+    matches!(u32::from(c),
+        0x4E00..=0x9FFF | 0x3400..=0x4DBF | 0x20000..=0x2A6DF | 0x2A700..=0x2B73F | 0x2B740..=0x2B81F
+        | 0x2B820..=0x2CEAF | 0xF900..=0xFAFF | 0x2F800..=0x2FA1F)
+}

@@ -1,0 +1,5 @@
+//! Vision towers.
+
+mod vit;
+
+pub use vit::VisionTransformer;

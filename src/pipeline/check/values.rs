@@ -1,0 +1,72 @@
+//! Values that are well-formed but make no sense.
+use super::Problems;
+use crate::augment::AugmentSpec;
+use crate::ingest::{IngestSpec, SourceSpec};
+use crate::model::preset;
+use crate::pipeline::node::Node;
+use crate::pipeline::spec::{PipelineSpec, StageSpec};
+use crate::train::FinetuneSpec;
+
+pub(super) fn check(root: &Node, spec: &PipelineSpec, problems: &mut Problems) {
+    for stage in &spec.stages {
+        let mut report = |field: &str, message: String, remedy: &str| {
+            problems.report_stage(root, stage.position, field, message, remedy);
+        };
+        match &stage.spec {
+            StageSpec::Ingest(ingest) => check_ingest(ingest, &mut report),
+            StageSpec::Finetune(finetune) => check_finetune(finetune, &mut report),
+            StageSpec::Model(model) => match preset(&model.preset) {
+                Err(error) => report("preset", error.to_string(), "choose one of them"),
+                Ok(config) => {
+                    let most = config.text.max_position_embeddings;
+                    if model.context_length.is_some_and(|length| length > most) {
+                        let message = format!("{} takes at most {most} tokens", model.preset);
+                        report("context_length", message, "lower it");
+                    }
+                }
+            },
+            _ => {}
+        }
+    }
+}
+
+fn check_ingest(spec: &IngestSpec, report: &mut impl FnMut(&str, String, &str)) {
+    match (&spec.source, &spec.split) {
+        (SourceSpec::ChineseClip { splits, .. }, split) => {
+            if split.is_some() {
+                let message = "format `chinese-clip` brings its own splits".to_owned();
+                report("split", message, "remove `split`, or name the splits in `source.splits`");
+            }
+            let repeated = splits.iter().enumerate().any(|(at, name)| splits.iter().skip(at + 1).any(|n| n == name));
+            if splits.is_empty() || repeated {
+                report("source.splits", "splits must be named once each".to_owned(), "e.g. [train, valid, test]");
+            }
+        }
+        (SourceSpec::Folder { .. }, Some(split)) if split.valid + split.test >= 1.0 => {
+            let message = format!("valid and test take {:.2} of the data", split.valid + split.test);
+            report("split", message, "leave something for training: their sum must be below 1");
+        }
+        _ => {}
+    }
+}
+
+fn check_finetune(spec: &FinetuneSpec, report: &mut impl FnMut(&str, String, &str)) {
+    if spec.beta1 >= 1.0 || spec.beta2 >= 1.0 {
+        report("beta1", "betas must be below 1".to_owned(), "the reference uses 0.9 and 0.98");
+    }
+    for (at, step) in spec.augment.iter().enumerate() {
+        let AugmentSpec::RandomResizedCrop(crop) = step else { continue };
+        let field = |name: &str| format!("augment[{at}].random_resized_crop.{name}");
+        let [low, high] = crop.scale;
+        if !(0.0 < low && low <= high && high <= 1.0) {
+            report(&field("scale"), format!("[{low}, {high}] is no range of areas"), "use 0 < low <= high <= 1");
+        }
+        let [low, high] = crop.ratio;
+        if !(0.0 < low && low <= high) {
+            report(&field("ratio"), format!("[{low}, {high}] is no range of ratios"), "use 0 < low <= high");
+        }
+        if crop.size == Some(0) {
+            report(&field("size"), "the size is 0".to_owned(), "remove `size` to use the model's own");
+        }
+    }
+}

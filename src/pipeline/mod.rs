@@ -1,0 +1,18 @@
+//! In what order, and what can be skipped? YAML file → check → plan → run.
+
+mod check;
+mod error;
+mod node;
+mod plan;
+mod resolve;
+mod run;
+mod schema;
+mod spec;
+
+pub use check::check;
+pub use error::PipelineError;
+pub use plan::{Plan, State, Step, compile};
+pub use resolve::Resolved;
+pub use run::{RunOptions, RunOutcome, StepOutcome, run};
+pub use schema::{NAME_PATTERN, pipeline_schema};
+pub use spec::{DEFAULT_SEED, Need, PIPELINE_VERSION, PipelineSpec, StageEntry, StageKind, StageSpec};

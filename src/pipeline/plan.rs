@@ -1,0 +1,196 @@
+//! A checked spec to steps in order, each with its fingerprint and whether its result is there already.
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+
+use serde::Serialize;
+use serde_json::Value;
+
+use super::error::PipelineError;
+use super::resolve::Resolved;
+use super::spec::{PipelineSpec, StageKind, StageSpec};
+use crate::data::{ArtifactKey, Fingerprint, Manifest};
+use crate::stage::StageError;
+use crate::store::{Store, latest_release, read_manifest};
+
+/// What a run would do.
+#[derive(Debug, Clone)]
+pub struct Plan {
+    pub name: String,
+    pub steps: Vec<Step>,
+}
+
+/// One stage, resolved.
+#[derive(Debug, Clone)]
+pub struct Step {
+    pub stage: Resolved,
+    pub artifact: ArtifactKey,
+    pub settings: Value,
+    /// Fingerprints of the direct inputs by stage id, in order of need.
+    pub needs: Vec<(String, Fingerprint)>,
+    /// Stages whose artifacts the step reads, direct and indirect.
+    pub inputs: Vec<String>,
+    pub state: State,
+}
+
+/// Whether a step's result exists.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(tag = "state", rename_all = "lowercase")]
+pub enum State {
+    Reuse,
+    Run { why: String },
+}
+
+/// Orders the stages, computes fingerprints (reading the sources) and looks for results in the store.
+pub fn compile(spec: &PipelineSpec, folder: &Path, store: &Store) -> Result<Plan, PipelineError> {
+    let published = published(spec, store)?;
+    let mut steps: Vec<Step> = Vec::new();
+    for position in order(spec) {
+        let Some(entry) = spec.stages.get(position) else { continue };
+        let stage = Resolved::new(entry, folder, spec.seed);
+        let in_stage = |source| PipelineError::Stage { stage: entry.id.clone(), source };
+        let settings = stage.settings().map_err(in_stage)?;
+        let needs: Vec<(String, Fingerprint)> = entry
+            .spec
+            .needs()
+            .into_iter()
+            .filter_map(|need| Some((need.id.to_owned(), find(&steps, need.id)?.artifact.fingerprint.clone())))
+            .collect();
+        let inputs: Vec<Fingerprint> = needs.iter().map(|(_, fingerprint)| fingerprint.clone()).collect();
+        let fingerprint = stage.fingerprint(&settings, &inputs);
+        let artifact = ArtifactKey { kind: stage.artifact_kind(), fingerprint };
+        let sealed = read_manifest(store, &artifact).map_err(StageError::from)?.is_some();
+        let state = if sealed {
+            State::Reuse
+        } else {
+            State::Run { why: reason(&entry.id, &settings, &needs, &steps, &published) }
+        };
+        let inputs = inputs_of(&entry.spec, &steps);
+        steps.push(Step { stage, artifact, settings, needs, inputs, state });
+    }
+    Ok(Plan { name: spec.name.clone(), steps })
+}
+
+impl Plan {
+    /// Cuts the plan down to one stage and what it needs.
+    pub fn until(self, id: &str) -> Result<Self, PipelineError> {
+        let Some(last) = find(&self.steps, id) else {
+            let known = self.steps.iter().map(|step| step.stage.id.as_str()).collect::<Vec<_>>().join(", ");
+            return Err(PipelineError::UnknownStage { id: id.to_owned(), known });
+        };
+        let mut wanted = ancestors(last, &self.steps);
+        wanted.insert(id.to_owned());
+        let steps = self.steps.into_iter().filter(|step| wanted.contains(&step.stage.id)).collect();
+        Ok(Self { name: self.name, steps })
+    }
+
+    pub fn step(&self, id: &str) -> Option<&Step> {
+        find(&self.steps, id)
+    }
+}
+
+/// Positions of the stages such that every stage comes after what it needs, file order otherwise.
+fn order(spec: &PipelineSpec) -> Vec<usize> {
+    let mut order = Vec::new();
+    let mut done: BTreeSet<&str> = BTreeSet::new();
+    while order.len() < spec.stages.len() {
+        let next = spec.stages.iter().enumerate().find(|(position, stage)| {
+            !order.contains(position) && stage.spec.needs().iter().all(|need| done.contains(need.id))
+        });
+        // `check` refuses circles, so there is always a next stage.
+        let Some((position, stage)) = next else { break };
+        order.push(position);
+        done.insert(&stage.id);
+    }
+    order
+}
+
+fn find<'a>(steps: &'a [Step], id: &str) -> Option<&'a Step> {
+    steps.iter().find(|step| step.stage.id == id)
+}
+
+fn ancestors(step: &Step, steps: &[Step]) -> BTreeSet<String> {
+    let mut found = BTreeSet::new();
+    for (id, _) in &step.needs {
+        found.insert(id.clone());
+        if let Some(need) = find(steps, id) {
+            found.extend(ancestors(need, steps));
+        }
+    }
+    found
+}
+
+/// What a stage reads: its needs, and for stages that look at items themselves the data behind the embeddings.
+fn inputs_of(spec: &StageSpec, steps: &[Step]) -> Vec<String> {
+    let mut inputs: Vec<String> = Vec::new();
+    for need in spec.needs() {
+        inputs.push(need.id.to_owned());
+        let Some(step) = find(steps, need.id) else { continue };
+        match spec.kind() {
+            StageKind::Report => inputs.extend(ancestors(step, steps)),
+            StageKind::Index | StageKind::Evaluate => {
+                let data = step.needs.iter().map(|(id, _)| id.clone());
+                inputs.extend(data.filter(|id| {
+                    find(steps, id).is_some_and(|step| step.stage.spec.kind() == StageKind::Ingest)
+                }));
+            }
+            _ => {}
+        }
+    }
+    inputs.sort();
+    inputs.dedup();
+    inputs
+}
+
+/// Manifests of the newest release by stage id.
+fn published(spec: &PipelineSpec, store: &Store) -> Result<BTreeMap<String, Manifest>, PipelineError> {
+    let release = latest_release(store, &spec.name).map_err(StageError::from)?;
+    let mut manifests = BTreeMap::new();
+    for (id, key) in release.map(|release| release.artifacts).unwrap_or_default() {
+        if let Some(manifest) = read_manifest(store, &key).map_err(StageError::from)? {
+            manifests.insert(id, manifest);
+        }
+    }
+    Ok(manifests)
+}
+
+/// Why a step has to run, compared with the newest release.
+fn reason(
+    id: &str,
+    settings: &Value,
+    needs: &[(String, Fingerprint)],
+    steps: &[Step],
+    published: &BTreeMap<String, Manifest>,
+) -> String {
+    let Some(manifest) = published.get(id) else {
+        return "no earlier result".to_owned();
+    };
+    let mut changes = Vec::new();
+    differences("", &manifest.spec, settings, &mut changes);
+    for (need, fingerprint) in needs {
+        let known = manifest.inputs.get(need).and_then(|inputs| inputs.first());
+        if known != Some(fingerprint) {
+            let rerun = find(steps, need).is_some_and(|step| step.state != State::Reuse);
+            changes.push(format!("`{need}` {}", if rerun { "runs again" } else { "is another result" }));
+        }
+    }
+    if changes.is_empty() {
+        changes.push("seed or program version changed".to_owned());
+    }
+    changes.join(", ")
+}
+
+fn differences(path: &str, old: &Value, new: &Value, changes: &mut Vec<String>) {
+    match (old, new) {
+        (Value::Object(before), Value::Object(after)) => {
+            let names: BTreeSet<&String> = before.keys().chain(after.keys()).collect();
+            for name in names {
+                let path = if path.is_empty() { name.clone() } else { format!("{path}.{name}") };
+                let value = |map: &serde_json::Map<String, Value>| map.get(name).cloned().unwrap_or(Value::Null);
+                differences(&path, &value(before), &value(after), changes);
+            }
+        }
+        _ if old == new => {}
+        _ if path == "source.root" => changes.push("source files changed".to_owned()),
+        _ => changes.push(format!("{path}: {old} -> {new}")),
+    }
+}

@@ -1,0 +1,133 @@
+//! A stage with its paths resolved: what decides its result, and how it is built.
+use std::path::{Path, PathBuf};
+
+use serde_json::Value;
+
+use super::spec::{StageEntry, StageKind, StageSpec};
+use crate::data::{ArtifactKind, Fingerprint, FingerprintBuilder};
+use crate::embed::Embed;
+use crate::evaluate::Evaluate;
+use crate::index::BuildIndex;
+use crate::ingest::{Ingest, IngestError};
+use crate::report::Report;
+use crate::stage::{Stage, StageError};
+use crate::store::digest_file;
+use crate::train::{BaseModel, Finetune};
+
+/// A stage whose relative paths start at the pipeline file.
+#[derive(Debug, Clone)]
+pub struct Resolved {
+    pub id: String,
+    pub spec: StageSpec,
+    pub seed: u64,
+}
+
+impl Resolved {
+    /// Resolves the paths of an entry against the folder of the pipeline file.
+    pub fn new(entry: &StageEntry, folder: &Path, seed: u64) -> Self {
+        let mut spec = entry.spec.clone();
+        match &mut spec {
+            StageSpec::Ingest(ingest) => {
+                let root = folder.join(ingest.source.root());
+                ingest.source.set_root(root);
+            }
+            StageSpec::Model(model) => join(&mut model.weights, folder),
+            StageSpec::Index(index) => join(&mut index.text.dictionary, folder),
+            _ => {}
+        }
+        Self { id: entry.id.clone(), spec, seed }
+    }
+
+    /// The stage, ready to run. The one place where a spec becomes code.
+    pub fn build(&self) -> Box<dyn Stage> {
+        let seed = self.seed;
+        match self.spec.clone() {
+            StageSpec::Ingest(spec) => Box::new(Ingest { spec, seed }),
+            StageSpec::Model(spec) => Box::new(BaseModel { spec, seed }),
+            StageSpec::Finetune(spec) => Box::new(Finetune { spec, seed }),
+            StageSpec::Embed(spec) => Box::new(Embed::new(spec)),
+            StageSpec::Index(spec) => Box::new(BuildIndex { spec }),
+            StageSpec::Evaluate(spec) => Box::new(Evaluate { spec }),
+            StageSpec::Report(spec) => Box::new(Report { spec }),
+        }
+    }
+
+    /// The kind of artifact it makes.
+    pub fn artifact_kind(&self) -> ArtifactKind {
+        match self.spec.kind() {
+            StageKind::Ingest => ArtifactKind::Dataset,
+            StageKind::Model | StageKind::Finetune => ArtifactKind::Checkpoint,
+            StageKind::Embed => ArtifactKind::Embeddings,
+            StageKind::Index => ArtifactKind::Index,
+            StageKind::Evaluate => ArtifactKind::Scores,
+            StageKind::Report => ArtifactKind::Report,
+        }
+    }
+
+    /// The settings that decide the result: no path, but the digest of what the path leads to.
+    pub fn settings(&self) -> Result<Value, StageError> {
+        let mut settings = self.spec.to_json().map_err(|error| StageError::internal(error.to_string()))?;
+        match &self.spec {
+            StageSpec::Ingest(spec) => {
+                let digest = Ingest { spec: spec.clone(), seed: self.seed }.source_digest()?;
+                replace(&mut settings, "/source/root", digest.as_str());
+            }
+            StageSpec::Model(spec) => {
+                if let Some(path) = &spec.weights {
+                    replace(&mut settings, "/weights", &file_digest(path)?);
+                }
+            }
+            StageSpec::Index(spec) => {
+                if let Some(path) = &spec.text.dictionary {
+                    replace(&mut settings, "/text/dictionary", &file_digest(path)?);
+                }
+            }
+            // Which stage the inputs come from does not matter, only what they are.
+            StageSpec::Finetune(_) => {
+                settings.as_object_mut().map(|fields| fields.remove("needs"));
+            }
+            StageSpec::Embed(_) | StageSpec::Evaluate(_) | StageSpec::Report(_) => {}
+        }
+        Ok(settings)
+    }
+
+    /// The fingerprint of the result, from settings and the fingerprints of the direct inputs in order.
+    pub fn fingerprint(&self, settings: &Value, inputs: &[Fingerprint]) -> Fingerprint {
+        let version = match self.spec.kind() {
+            StageKind::Ingest => crate::ingest::VERSION,
+            StageKind::Model | StageKind::Finetune => crate::train::VERSION,
+            StageKind::Embed => crate::embed::VERSION,
+            StageKind::Index => crate::index::VERSION,
+            StageKind::Evaluate => crate::evaluate::VERSION,
+            StageKind::Report => crate::report::VERSION,
+        };
+        let mut builder =
+            FingerprintBuilder::new(self.spec.kind().as_str(), version).field("settings", settings.to_string());
+        if matches!(self.spec.kind(), StageKind::Ingest | StageKind::Model | StageKind::Finetune) {
+            builder = builder.field("seed", self.seed.to_le_bytes());
+        }
+        for input in inputs {
+            builder = builder.field("input", input.as_str());
+        }
+        builder.finish()
+    }
+}
+
+fn join(path: &mut Option<PathBuf>, folder: &Path) {
+    if let Some(path) = path {
+        *path = folder.join(&*path);
+    }
+}
+
+fn replace(settings: &mut Value, pointer: &str, digest: &str) {
+    if let Some(value) = settings.pointer_mut(pointer) {
+        *value = Value::String(format!("digest:{digest}"));
+    }
+}
+
+fn file_digest(path: &Path) -> Result<String, StageError> {
+    if !path.exists() {
+        return Err(IngestError::Missing { path: path.to_owned() }.into());
+    }
+    Ok(digest_file(path)?.1)
+}

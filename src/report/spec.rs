@@ -1,0 +1,24 @@
+//! The YAML of `kind: report`.
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// Draws scores, training curves and search results as HTML, Markdown and JSON.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ReportSpec {
+    pub needs: ReportNeeds,
+    /// Texts to search for; their best images are shown. Needs `needs.index`.
+    #[serde(default)]
+    pub queries: Vec<String>,
+}
+
+/// Inputs of a report.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ReportNeeds {
+    /// A stage of kind `evaluate`.
+    pub scores: String,
+    /// A stage of kind `index`, for the queries.
+    #[serde(default)]
+    pub index: Option<String>,
+}

@@ -1,0 +1,109 @@
+//! Running the shards of a stage: finished ones are not repeated, and no row is lost.
+use std::collections::BTreeMap;
+use std::fs;
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::{Stage, StageContext, StageError};
+use crate::store::{StoreError, write_whole};
+
+/// The name of a part of a stage; also the stem of its receipt.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Shard(pub String);
+
+impl Shard {
+    /// The only shard of a stage that cannot be divided.
+    pub fn whole() -> Self {
+        Self("all".to_owned())
+    }
+}
+
+/// What a finished shard left behind.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ShardReceipt {
+    pub shard: Shard,
+    pub rows_in: u64,
+    pub rows_out: u64,
+    pub rows_quarantined: u64,
+    /// Files below the stage's output folder.
+    pub files: Vec<String>,
+    /// Counts of the stage's own.
+    pub stats: BTreeMap<String, Value>,
+}
+
+/// Sums over all shards.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct StageStats {
+    pub rows_in: u64,
+    pub rows_out: u64,
+    pub rows_quarantined: u64,
+    /// Counts by shard.
+    pub shards: BTreeMap<String, BTreeMap<String, Value>>,
+}
+
+/// Runs every shard that has no receipt yet, then `finish`. Rows in must equal rows out plus rows in quarantine.
+pub fn run_shards(stage: &dyn Stage, context: &StageContext<'_>) -> Result<StageStats, StageError> {
+    let mut receipts = Vec::new();
+    for shard in stage.shards(context)? {
+        context.monitor.check_stop()?;
+        let receipt = match finished(context, &shard)? {
+            Some(receipt) => receipt,
+            None => {
+                let receipt = stage.run_shard(context, &shard)?;
+                check_rows(context, &receipt)?;
+                save(context, &receipt)?;
+                receipt
+            }
+        };
+        receipts.push(receipt);
+    }
+    stage.finish(context, &receipts)?;
+    let mut stats = StageStats::default();
+    for receipt in receipts {
+        stats.rows_in += receipt.rows_in;
+        stats.rows_out += receipt.rows_out;
+        stats.rows_quarantined += receipt.rows_quarantined;
+        stats.shards.insert(receipt.shard.0, receipt.stats);
+    }
+    Ok(stats)
+}
+
+fn check_rows(context: &StageContext<'_>, receipt: &ShardReceipt) -> Result<(), StageError> {
+    let accounted = receipt.rows_out + receipt.rows_quarantined;
+    if receipt.rows_in == accounted {
+        return Ok(());
+    }
+    Err(StageError::internal(format!(
+        "stage `{}`, shard `{}`: {} rows came in but {accounted} are accounted for",
+        context.stage, receipt.shard.0, receipt.rows_in
+    )))
+}
+
+fn finished(context: &StageContext<'_>, shard: &Shard) -> Result<Option<ShardReceipt>, StageError> {
+    let path = receipt_path(context, shard);
+    let Ok(bytes) = fs::read(&path) else {
+        return Ok(None);
+    };
+    let Ok(receipt) = serde_json::from_slice::<ShardReceipt>(&bytes) else {
+        return Ok(None);
+    };
+    let whole = receipt.files.iter().all(|file| context.out.join(file).exists());
+    Ok(whole.then_some(receipt))
+}
+
+/// The shard's files become durable before its receipt does.
+fn save(context: &StageContext<'_>, receipt: &ShardReceipt) -> Result<(), StageError> {
+    for file in &receipt.files {
+        let path = context.out.join(file);
+        fs::File::open(&path).and_then(|f| f.sync_all()).map_err(StoreError::io(&path))?;
+    }
+    let json = serde_json::to_vec(receipt).map_err(|error| StageError::internal(error.to_string()))?;
+    write_whole(&receipt_path(context, &receipt.shard), &json)?;
+    Ok(())
+}
+
+fn receipt_path(context: &StageContext<'_>, shard: &Shard) -> std::path::PathBuf {
+    context.scratch.join(format!("{}.receipt.json", shard.0.replace('/', "-")))
+}

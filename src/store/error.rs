@@ -1,0 +1,65 @@
+//! What can go wrong with bytes.
+use std::path::{Path, PathBuf};
+
+use crate::data::ErrorClass;
+
+/// Errors of the room `store`.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    #[error("{path}: {source}")]
+    Io { path: PathBuf, source: std::io::Error },
+    #[error("store `{url}`: scheme `{scheme}` is not supported; use a path, file:// or memory://")]
+    UnknownScheme { scheme: String, url: String },
+    #[error("object store: {source}")]
+    Object { source: object_store::Error },
+    #[error("object key `{key}` is not valid: {source}")]
+    Key { key: String, source: object_store::path::Error },
+    #[error("{path}: LMDB: {source}")]
+    Lmdb { path: PathBuf, source: heed::Error },
+    #[error("{path}: table is not readable: {source}")]
+    Parquet { path: PathBuf, source: ::parquet::errors::ParquetError },
+    #[error("{path}: table is not readable: {source}")]
+    Arrow { path: PathBuf, source: arrow_schema::ArrowError },
+    #[error("{path}: column `{column}` is missing or has another type; the file is not a `{table}` table")]
+    Column { path: PathBuf, table: &'static str, column: &'static str },
+    #[error("{key}: not valid JSON: {source}; the object was damaged or written by another program")]
+    Json { key: String, source: serde_json::Error },
+    #[error("{key}: expected {expected} bytes with digest {digest}, found another content; run the stage again")]
+    Damaged { key: String, expected: u64, digest: String },
+    #[error("artifact {key} does not exist in {store}; run the pipeline first")]
+    NoArtifact { key: String, store: String },
+    #[error("no release in {store}; run a pipeline first")]
+    NoRelease { store: String },
+    #[error("{key} was written by another run at the same time; run again")]
+    Conflict { key: String },
+    #[error("another run is working in {path}; wait for it to end")]
+    Locked { path: PathBuf },
+    #[error("the system's random generator failed: {reason}")]
+    Random { reason: String },
+}
+
+impl StoreError {
+    /// Wraps an error of the operating system with the path it is about.
+    pub fn io(path: &Path) -> impl FnOnce(std::io::Error) -> Self {
+        move |source| Self::Io { path: path.to_owned(), source }
+    }
+
+    /// What a caller can do about it.
+    pub fn class(&self) -> ErrorClass {
+        match self {
+            Self::Io { source, .. } => ErrorClass::of_io(source),
+            Self::Lmdb { source: heed::Error::Io(source), .. } => ErrorClass::of_io(source),
+            Self::Lmdb { .. } => ErrorClass::LocalIo,
+            Self::UnknownScheme { .. } | Self::NoArtifact { .. } | Self::NoRelease { .. } => ErrorClass::NotFound,
+            Self::Object { source } => match source {
+                object_store::Error::NotFound { .. } => ErrorClass::NotFound,
+                object_store::Error::PermissionDenied { .. }
+                | object_store::Error::Unauthenticated { .. } => ErrorClass::Permission,
+                _ => ErrorClass::Temporary,
+            },
+            Self::Conflict { .. } | Self::Locked { .. } => ErrorClass::Conflict,
+            Self::Random { .. } => ErrorClass::Internal,
+            _ => ErrorClass::BadInput,
+        }
+    }
+}

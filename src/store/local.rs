@@ -1,0 +1,133 @@
+//! A store in a folder. object_store never syncs a local file, so durability is written out here: temporary file,
+//! fsync, rename or link, fsync of the folder.
+use std::fs::{self, File};
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use bytes::Bytes;
+
+use super::{Created, StoreError};
+
+#[derive(Debug)]
+pub(super) struct LocalStore {
+    root: PathBuf,
+}
+
+impl LocalStore {
+    pub(super) fn open(root: &Path) -> Result<Self, StoreError> {
+        fs::create_dir_all(root).map_err(StoreError::io(root))?;
+        Ok(Self { root: root.to_owned() })
+    }
+
+    pub(super) fn path(&self, key: &str) -> PathBuf {
+        self.root.join(key)
+    }
+
+    pub(super) fn read(&self, key: &str) -> Result<Option<Bytes>, StoreError> {
+        let path = self.path(key);
+        match fs::read(&path) {
+            Ok(bytes) => Ok(Some(bytes.into())),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(StoreError::io(&path)(error)),
+        }
+    }
+
+    /// A hard link fails if its target exists: that makes the write create-only and atomic.
+    pub(super) fn create(&self, key: &str, bytes: &[u8]) -> Result<Created, StoreError> {
+        let path = self.path(key);
+        let temporary = write_temporary(&path, bytes)?;
+        let linked = fs::hard_link(&temporary, &path);
+        fs::remove_file(&temporary).map_err(StoreError::io(&temporary))?;
+        match linked {
+            Ok(()) => {
+                sync_parent(&path)?;
+                Ok(Created::Ours)
+            }
+            Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {
+                let present = fs::read(&path).map_err(StoreError::io(&path))?;
+                Ok(if present == bytes { Created::Ours } else { Created::Taken })
+            }
+            Err(error) => Err(StoreError::io(&path)(error)),
+        }
+    }
+
+    pub(super) fn list(&self, prefix: &str) -> Result<Vec<String>, StoreError> {
+        let mut keys = Vec::new();
+        let folder = self.path(prefix);
+        if folder.is_dir() {
+            collect_files(&folder, prefix, &mut keys)?;
+        }
+        keys.sort();
+        Ok(keys)
+    }
+
+    /// Moves `folder` into place. What lies there without a manifest is left over from a killed run.
+    pub(super) fn adopt_folder(&self, folder: &Path, files: &[String], prefix: &str) -> Result<(), StoreError> {
+        for file in files {
+            let path = folder.join(file);
+            File::open(&path).and_then(|f| f.sync_all()).map_err(StoreError::io(&path))?;
+        }
+        let target = self.path(prefix);
+        if target.exists() {
+            fs::remove_dir_all(&target).map_err(StoreError::io(&target))?;
+        }
+        let parent = parent(&target);
+        fs::create_dir_all(parent).map_err(StoreError::io(parent))?;
+        fs::rename(folder, &target).map_err(StoreError::io(&target))?;
+        sync_folder(&target)?;
+        sync_parent(&target)
+    }
+}
+
+/// Writes `path` so that a reader, or a machine after a power loss, sees the old content or all of the new.
+pub fn write_whole(path: &Path, bytes: &[u8]) -> Result<(), StoreError> {
+    let temporary = write_temporary(path, bytes)?;
+    fs::rename(&temporary, path).map_err(StoreError::io(path))?;
+    sync_parent(path)
+}
+
+/// Makes the entries of a folder durable.
+pub fn sync_folder(folder: &Path) -> Result<(), StoreError> {
+    File::open(folder).and_then(|f| f.sync_all()).map_err(StoreError::io(folder))
+}
+
+fn sync_parent(path: &Path) -> Result<(), StoreError> {
+    sync_folder(parent(path))
+}
+
+fn parent(path: &Path) -> &Path {
+    path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
+fn write_temporary(path: &Path, bytes: &[u8]) -> Result<PathBuf, StoreError> {
+    let folder = parent(path);
+    fs::create_dir_all(folder).map_err(StoreError::io(folder))?;
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let temporary = folder.join(format!(".{name}.{}", super::new_nonce()?));
+    let mut file = File::create_new(&temporary).map_err(StoreError::io(&temporary))?;
+    let written = file.write_all(bytes).and_then(|()| file.sync_all());
+    if let Err(error) = written {
+        drop(file);
+        // The write already failed; a left-over temporary file is all that could remain.
+        let _ = fs::remove_file(&temporary);
+        return Err(StoreError::io(&temporary)(error));
+    }
+    Ok(temporary)
+}
+
+fn collect_files(folder: &Path, prefix: &str, keys: &mut Vec<String>) -> Result<(), StoreError> {
+    for entry in fs::read_dir(folder).map_err(StoreError::io(folder))? {
+        let entry = entry.map_err(StoreError::io(folder))?;
+        let name = entry.file_name().to_string_lossy().into_owned();
+        if name.starts_with('.') {
+            continue;
+        }
+        let key = format!("{prefix}/{name}");
+        if entry.path().is_dir() {
+            collect_files(&entry.path(), &key, keys)?;
+        } else {
+            keys.push(key);
+        }
+    }
+    Ok(())
+}

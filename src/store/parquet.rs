@@ -1,0 +1,169 @@
+//! Tables on disk: Arrow record batches in Parquet.
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use ::parquet::arrow::ArrowWriter;
+use ::parquet::arrow::arrow_reader::{ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder};
+use ::parquet::basic::Compression;
+use ::parquet::file::properties::WriterProperties;
+use arrow_array::cast::AsArray;
+use arrow_array::types::{ArrowPrimitiveType, Float32Type, UInt64Type};
+use arrow_array::{ArrayRef, FixedSizeListArray, PrimitiveArray, RecordBatch, StringArray};
+use arrow_schema::{DataType, SchemaRef};
+
+use super::StoreError;
+use crate::data::table::{Table, vector_type};
+
+/// Writes one table, batch by batch.
+#[derive(Debug)]
+pub struct TableWriter {
+    path: PathBuf,
+    schema: SchemaRef,
+    writer: ArrowWriter<File>,
+    rows: u64,
+}
+
+impl TableWriter {
+    /// Creates `path`.
+    pub fn create(path: &Path, schema: SchemaRef) -> Result<Self, StoreError> {
+        let file = File::create(path).map_err(StoreError::io(path))?;
+        let properties = WriterProperties::builder()
+            .set_compression(Compression::SNAPPY)
+            .set_created_by(concat!("tuwen ", env!("CARGO_PKG_VERSION")).to_owned())
+            .build();
+        let writer = ArrowWriter::try_new(file, Arc::clone(&schema), Some(properties))
+            .map_err(|source| StoreError::Parquet { path: path.to_owned(), source })?;
+        Ok(Self { path: path.to_owned(), schema, writer, rows: 0 })
+    }
+
+    /// Appends columns in schema order.
+    pub fn write(&mut self, columns: Vec<ArrayRef>) -> Result<(), StoreError> {
+        let batch = RecordBatch::try_new(Arc::clone(&self.schema), columns)
+            .map_err(|source| StoreError::Arrow { path: self.path.clone(), source })?;
+        self.rows += batch.num_rows() as u64;
+        self.writer.write(&batch).map_err(|source| StoreError::Parquet { path: self.path.clone(), source })
+    }
+
+    /// Writes the footer; returns the number of rows.
+    pub fn finish(self) -> Result<u64, StoreError> {
+        let Self { path, writer, rows, .. } = self;
+        writer.close().map_err(|source| StoreError::Parquet { path, source })?;
+        Ok(rows)
+    }
+}
+
+/// Reads one table, batch by batch, with typed access to its columns.
+#[derive(Debug)]
+pub struct TableReader {
+    path: PathBuf,
+    table: Table,
+    batches: ParquetRecordBatchReader,
+}
+
+/// One batch of a table.
+#[derive(Debug)]
+pub struct TableBatch {
+    path: PathBuf,
+    table: Table,
+    batch: RecordBatch,
+}
+
+impl TableReader {
+    pub fn open(path: &Path, table: Table) -> Result<Self, StoreError> {
+        let file = File::open(path).map_err(StoreError::io(path))?;
+        let parquet = |source| StoreError::Parquet { path: path.to_owned(), source };
+        let builder = ParquetRecordBatchReaderBuilder::try_new(file).map_err(parquet)?;
+        let batches = builder.with_batch_size(8192).build().map_err(parquet)?;
+        Ok(Self { path: path.to_owned(), table, batches })
+    }
+}
+
+impl Iterator for TableReader {
+    type Item = Result<TableBatch, StoreError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let batch = self.batches.next()?;
+        Some(match batch {
+            Ok(batch) => Ok(TableBatch { path: self.path.clone(), table: self.table, batch }),
+            Err(source) => Err(StoreError::Arrow { path: self.path.clone(), source }),
+        })
+    }
+}
+
+impl TableBatch {
+    pub fn rows(&self) -> usize {
+        self.batch.num_rows()
+    }
+
+    /// A text column.
+    pub fn text(&self, column: &'static str) -> Result<&StringArray, StoreError> {
+        self.column(column)?.as_string_opt::<i32>().ok_or_else(|| self.wrong(column))
+    }
+
+    /// A column of unsigned 64-bit integers.
+    pub fn u64(&self, column: &'static str) -> Result<&PrimitiveArray<UInt64Type>, StoreError> {
+        self.primitive(column)
+    }
+
+    /// A column of primitive values.
+    pub fn primitive<T: ArrowPrimitiveType>(
+        &self,
+        column: &'static str,
+    ) -> Result<&PrimitiveArray<T>, StoreError> {
+        self.column(column)?.as_primitive_opt::<T>().ok_or_else(|| self.wrong(column))
+    }
+
+    /// A column of vectors: all values in row-major order, and the dimension.
+    pub fn vectors(&self, column: &'static str) -> Result<(&[f32], usize), StoreError> {
+        let lists = self.column(column)?.as_fixed_size_list_opt().ok_or_else(|| self.wrong(column))?;
+        let values =
+            lists.values().as_primitive_opt::<Float32Type>().ok_or_else(|| self.wrong(column))?;
+        Ok((values.values().as_ref(), usize::try_from(lists.value_length()).unwrap_or(0)))
+    }
+
+    fn column(&self, column: &'static str) -> Result<&ArrayRef, StoreError> {
+        self.batch.column_by_name(column).ok_or_else(|| self.wrong(column))
+    }
+
+    fn wrong(&self, column: &'static str) -> StoreError {
+        StoreError::Column { path: self.path.clone(), table: self.table.name(), column }
+    }
+}
+
+/// All rows of a table, each made by `row` from its batch and index.
+pub fn read_table<T>(
+    path: &Path,
+    table: Table,
+    mut row: impl FnMut(&TableBatch, usize) -> Result<T, StoreError>,
+) -> Result<Vec<T>, StoreError> {
+    let mut rows = Vec::new();
+    for batch in TableReader::open(path, table)? {
+        let batch = batch?;
+        for index in 0..batch.rows() {
+            rows.push(row(&batch, index)?);
+        }
+    }
+    Ok(rows)
+}
+
+/// A text column.
+pub fn text_column<S: AsRef<str>>(values: impl IntoIterator<Item = S>) -> ArrayRef {
+    Arc::new(StringArray::from_iter_values(values))
+}
+
+/// A column of primitive values.
+pub fn primitive_column<T: ArrowPrimitiveType>(values: impl IntoIterator<Item = T::Native>) -> ArrayRef {
+    Arc::new(PrimitiveArray::<T>::from_iter_values(values))
+}
+
+/// A column of vectors from `[rows, dimension]` values.
+pub fn vector_column(path: &Path, values: Vec<f32>, dimension: usize) -> Result<ArrayRef, StoreError> {
+    let DataType::FixedSizeList(item, length) = vector_type(dimension) else {
+        return Err(StoreError::Column { path: path.to_owned(), table: "embeddings", column: "vector" });
+    };
+    let values = Arc::new(PrimitiveArray::<Float32Type>::from_iter_values(values));
+    let lists = FixedSizeListArray::try_new(item, length, values, None)
+        .map_err(|source| StoreError::Arrow { path: path.to_owned(), source })?;
+    Ok(Arc::new(lists))
+}

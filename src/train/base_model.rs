@@ -1,0 +1,71 @@
+//! `kind: model`: the checkpoint that the first stage starts from.
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use serde_json::json;
+
+use super::ModelSpec;
+use crate::model::{Checkpoint, ClipConfig, ComputeDevice, Encoder, ModelError, Precision, preset, random_state, read_reference_weights};
+use crate::stage::{Shard, ShardReceipt, Stage, StageContext, StageError};
+
+/// Writes the starting checkpoint.
+#[derive(Debug, Clone)]
+pub struct BaseModel {
+    pub spec: ModelSpec,
+    pub seed: u64,
+}
+
+impl BaseModel {
+    /// The preset with the file's own changes.
+    pub fn config(&self) -> Result<ClipConfig, ModelError> {
+        let mut config = preset(&self.spec.preset)?;
+        if let Some(length) = self.spec.context_length {
+            let expected = config.text.max_position_embeddings;
+            if length > expected {
+                return Err(ModelError::ContextTooLong { expected, found: length });
+            }
+            config.context_length = length;
+        }
+        Ok(config)
+    }
+}
+
+impl Stage for BaseModel {
+    fn run_shard(&self, context: &StageContext<'_>, shard: &Shard) -> Result<ShardReceipt, StageError> {
+        let config = self.config()?;
+        let state = match &self.spec.weights {
+            None => random_state(&config, self.seed)?,
+            // Building the model once checks every name and shape.
+            Some(path) => {
+                let state = read_reference_weights(path)?;
+                Encoder::new(&config, state, &ComputeDevice::cpu(), Precision::Fp32)?.state_dict()?
+            }
+        };
+        let parameters = state.values().map(|tensor| tensor.values.len() as u64).sum::<u64>();
+        let source = self.spec.weights.as_ref().map_or("random initialisation".to_owned(), |p| name(p));
+        context.monitor.note(&format!("{}: {parameters} parameters, {source}", config.name));
+        Checkpoint { config, state }.save(context.out)?;
+        Ok(checkpoint_receipt(shard, BTreeMap::from([("parameters".to_owned(), json!(parameters))]), &[]))
+    }
+}
+
+/// A checkpoint counts as one row.
+pub(super) fn checkpoint_receipt(
+    shard: &Shard,
+    stats: BTreeMap<String, serde_json::Value>,
+    more_files: &[&str],
+) -> ShardReceipt {
+    let files = ["config.json", "model.safetensors"].iter().chain(more_files);
+    ShardReceipt {
+        shard: shard.clone(),
+        rows_in: 1,
+        rows_out: 1,
+        rows_quarantined: 0,
+        files: files.map(|file| (*file).to_owned()).collect(),
+        stats,
+    }
+}
+
+fn name(path: &PathBuf) -> String {
+    format!("weights of {}", path.file_name().unwrap_or(path.as_os_str()).to_string_lossy())
+}

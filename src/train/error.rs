@@ -1,0 +1,28 @@
+//! What can go wrong while training.
+use crate::data::ErrorClass;
+use crate::stage::StageError;
+
+/// Errors of the room `train`.
+#[derive(Debug, thiserror::Error)]
+pub enum TrainError {
+    #[error("data set `{data}` has no training pairs; check its source or its split")]
+    NoPairs { data: String },
+    #[error("batch_size is {batch_size} but data set `{data}` has only {pairs} training pairs; lower it")]
+    BatchTooLarge { batch_size: usize, data: String, pairs: usize },
+    #[error("loss became {loss} in epoch {epoch}, step {step}; lower learning_rate; the last good state is kept in {scratch}")]
+    NotFinite { loss: f64, epoch: u32, step: u64, scratch: String },
+    #[error("random_resized_crop.size is {found}, the model takes {expected}; remove `size` or set it to {expected}")]
+    CropSize { expected: u32, found: u32 },
+    #[error("training log: {reason}")]
+    Log { reason: String },
+}
+
+impl From<TrainError> for StageError {
+    fn from(error: TrainError) -> Self {
+        let class = match error {
+            TrainError::Log { .. } => ErrorClass::Internal,
+            _ => ErrorClass::BadInput,
+        };
+        Self::new(class, error)
+    }
+}
