@@ -86,9 +86,8 @@ impl Weights {
                 let center = (f64::from(position) + 0.5) * scale;
                 let first = (center - support + 0.5).max(0.0) as usize;
                 let end = ((center + support + 0.5) as usize).min(input as usize);
-                let weights: Vec<f64> = (first..end)
-                    .map(|x| interpolation.weight((x as f64 - center + 0.5) / widened))
-                    .collect();
+                let weights: Vec<f64> =
+                    (first..end).map(|x| interpolation.weight((x as f64 - center + 0.5) / widened)).collect();
                 let sum: f64 = weights.iter().sum();
                 (first, weights.iter().map(|weight| fixed(weight / sum)).collect())
             })

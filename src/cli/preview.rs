@@ -45,7 +45,9 @@ pub struct PreviewArgs {
 pub fn run(args: &PreviewArgs, console: &Console) -> Result<Output, Failure> {
     let (spec, folder) = read_pipeline(&args.file)?;
     let found = spec.stages.iter().find_map(|stage| match &stage.spec {
-        StageSpec::Finetune(finetune) if args.stage.as_ref().is_none_or(|id| *id == stage.id) => Some((&stage.id, finetune)),
+        StageSpec::Finetune(finetune) if args.stage.as_ref().is_none_or(|id| *id == stage.id) => {
+            Some((&stage.id, finetune))
+        }
         _ => None,
     });
     let Some((id, finetune)) = found else {
@@ -68,7 +70,10 @@ pub fn run(args: &PreviewArgs, console: &Console) -> Result<Output, Failure> {
     write_whole(&args.output, &png.into_inner())?;
     let (width, height) = sheet.dimensions();
     Ok(Output {
-        text: format!("{}: {width} x {height}, originals on the left, augmentations of stage {id}", args.output.display()),
+        text: format!(
+            "{}: {width} x {height}, originals on the left, augmentations of stage {id}",
+            args.output.display()
+        ),
         json: json!({ "output": args.output, "stage": id, "width": width, "height": height }),
     })
 }

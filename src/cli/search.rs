@@ -55,7 +55,8 @@ pub fn run(args: &SearchArgs) -> Result<Output, Failure> {
     let release = find_release(&store, args.pipeline.as_deref())?;
     let index = release.artifacts.values().find(|key| key.kind == ArtifactKind::Index);
     let index = index.ok_or_else(|| {
-        let message = format!("release {} of {} has no index; add a stage of kind index", release.number, release.pipeline);
+        let message =
+            format!("release {} of {} has no index; add a stage of kind index", release.number, release.pipeline);
         Failure::new(ErrorClass::NotFound, message)
     })?;
     let searcher = Searcher::open(&open_artifact(&store, index)?.folder)?;
@@ -69,10 +70,7 @@ pub fn run(args: &SearchArgs) -> Result<Output, Failure> {
         SearchMode::Vector | SearchMode::Hybrid => Some(encode(args, &store, &searcher)?),
     };
     let model = searcher.about().model.clone();
-    let query = Query {
-        text: args.text.as_deref(),
-        vector: vector.as_ref().map(|vector| (vector.as_slice(), &model)),
-    };
+    let query = Query { text: args.text.as_deref(), vector: vector.as_ref().map(|vector| (vector.as_slice(), &model)) };
     let hits = searcher.search(query, mode, args.k as usize)?;
     if let Some(folder) = &args.save_images {
         save_images(&hits, folder, &release, &store)?;

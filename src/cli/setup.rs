@@ -45,8 +45,7 @@ impl DeviceArgs {
 
 /// Reads and checks a pipeline file; returns the folder its relative paths start at too.
 pub fn read_pipeline(file: &Path) -> Result<(PipelineSpec, PathBuf), Failure> {
-    let text = std::fs::read_to_string(file)
-        .map_err(|source| PipelineError::Read { path: file.to_owned(), source })?;
+    let text = std::fs::read_to_string(file).map_err(|source| PipelineError::Read { path: file.to_owned(), source })?;
     let spec = check(&file.to_string_lossy(), &text).map_err(|problems| PipelineError::Invalid { problems })?;
     let folder = file.parent().unwrap_or(Path::new("")).to_owned();
     Ok((spec, folder))
@@ -63,7 +62,8 @@ pub fn find_release(store: &Store, pipeline: Option<&str>) -> Result<Release, Fa
                 (None, _) => return Err(StoreError::NoRelease { store: store.url().to_owned() }.into()),
                 (Some(last), false) => {
                     names.push(last);
-                    let message = format!("the store has several pipelines: {}; choose one with --pipeline", names.join(", "));
+                    let message =
+                        format!("the store has several pipelines: {}; choose one with --pipeline", names.join(", "));
                     return Err(Failure::new(ErrorClass::NotFound, message));
                 }
             }

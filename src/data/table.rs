@@ -78,11 +78,9 @@ impl Table {
                 required("vector", vector_type(dimension)),
                 required("model", Utf8),
             ],
-            Self::Qrels => vec![
-                required("query_id", Utf8),
-                required("document_id", Utf8),
-                required("relevance", Int64),
-            ],
+            Self::Qrels => {
+                vec![required("query_id", Utf8), required("document_id", Utf8), required("relevance", Int64)]
+            }
             Self::Rankings => vec![
                 required("model", Utf8),
                 required("dataset", Utf8),

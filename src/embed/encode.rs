@@ -4,8 +4,8 @@ use std::sync::mpsc::sync_channel;
 
 use rayon::prelude::*;
 
-use super::table::EmbeddingFile;
 use super::EmbedError;
+use super::table::EmbeddingFile;
 use crate::augment::evaluation_pixels;
 use crate::data::Fingerprint;
 use crate::data::table::Table;
@@ -131,8 +131,7 @@ pub(super) fn write(
 fn text_vectors(encoder: &Encoder, texts: &[&str]) -> Result<(Vec<f32>, u64), StageError> {
     let tokenizer = Tokenizer::default();
     let length = encoder.config().context_length;
-    let encodings: Vec<_> =
-        texts.iter().map(|text| tokenizer.encode(&normalize_caption(text), length)).collect();
+    let encodings: Vec<_> = texts.iter().map(|text| tokenizer.encode(&normalize_caption(text), length)).collect();
     let tokens: Vec<u32> = encodings.iter().flat_map(|encoding| &encoding.ids).copied().collect();
     let truncated = encodings.iter().filter(|encoding| encoding.truncated).count() as u64;
     Ok((encoder.encode_texts(&tokens, texts.len())?, truncated))

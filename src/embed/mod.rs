@@ -131,13 +131,7 @@ impl Stage for Embed {
     }
 }
 
-fn blocks(
-    model: &str,
-    data: &str,
-    split: Split,
-    kind: ItemKind,
-    rows: usize,
-) -> impl Iterator<Item = EmbeddingFile> {
+fn blocks(model: &str, data: &str, split: Split, kind: ItemKind, rows: usize) -> impl Iterator<Item = EmbeddingFile> {
     let (model, data) = (model.to_owned(), data.to_owned());
     (0..rows.div_ceil(SHARD_ROWS)).map(move |block| EmbeddingFile {
         model: model.clone(),

@@ -17,9 +17,7 @@ pub fn chance(metric: Metric, relevant: &[usize], documents: usize) -> f64 {
             let sum: f64 = relevant.iter().map(|r| 1.0 - miss(*r, k, documents)).sum();
             sum / relevant.len().max(1) as f64
         }
-        Metric::MeanRecall => {
-            [1, 5, 10].map(|k| chance(Metric::Hit(k), relevant, documents)).iter().sum::<f64>() / 3.0
-        }
+        Metric::MeanRecall => [1, 5, 10].map(|k| chance(Metric::Hit(k), relevant, documents)).iter().sum::<f64>() / 3.0,
     }
 }
 

@@ -106,8 +106,7 @@ impl RetrievalTask {
     pub fn chance_scores(&self, metrics: &[Metric]) -> Vec<Score> {
         let mut rows = Vec::new();
         for direction in Direction::ALL {
-            let counts: Vec<usize> =
-                self.relevant(direction).iter().map(Vec::len).filter(|count| *count > 0).collect();
+            let counts: Vec<usize> = self.relevant(direction).iter().map(Vec::len).filter(|count| *count > 0).collect();
             let documents = self.sides(direction).1.len();
             let value = |metric| chance(metric, &counts, documents);
             rows.extend(self.rows(CHANCE, direction, metrics, counts.len(), value));

@@ -107,8 +107,7 @@ impl BuildIndex {
 
 /// Captions of every image of a split, in source order.
 fn captions(dataset: &Dataset, split: Split) -> Result<HashMap<String, Vec<String>>, StageError> {
-    let texts: HashMap<String, String> =
-        dataset.texts(split)?.into_iter().map(|text| (text.id, text.text)).collect();
+    let texts: HashMap<String, String> = dataset.texts(split)?.into_iter().map(|text| (text.id, text.text)).collect();
     let mut captions: HashMap<String, Vec<String>> = HashMap::new();
     for pair in dataset.pairs(split)? {
         if let Some(text) = texts.get(&pair.text_id) {

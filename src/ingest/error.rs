@@ -19,7 +19,9 @@ pub enum IngestError {
     CaptionFormat { path: PathBuf },
     #[error("split `{split}` is empty after ingest: {reason}")]
     EmptySplit { split: Split, reason: String },
-    #[error("{quarantined} of {rows} rows are bad, {allowed:.1} % may be; first: {first}; see {table} or raise `max_quarantine`")]
+    #[error(
+        "{quarantined} of {rows} rows are bad, {allowed:.1} % may be; first: {first}; see {table} or raise `max_quarantine`"
+    )]
     TooManyBadRows { quarantined: u64, rows: u64, allowed: f64, first: String, table: PathBuf },
     #[error("image is not readable: {reason}")]
     Decode { reason: String },

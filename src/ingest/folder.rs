@@ -30,12 +30,7 @@ type Captions = Box<dyn Iterator<Item = Result<Caption, IngestError>>>;
 
 /// Rows of the folder. The captions are read twice: once for the images, once for the texts. An image that several
 /// captions name comes once per caption; the writer keeps the first.
-pub fn rows(
-    root: &Path,
-    captions: &Path,
-    split: Option<&SplitSpec>,
-    seed: u64,
-) -> Result<SourceRows, IngestError> {
+pub fn rows(root: &Path, captions: &Path, split: Option<&SplitSpec>, seed: u64) -> Result<SourceRows, IngestError> {
     let path = root.join(captions);
     let rule = SplitRule::new(split, seed);
     let source = captions.to_string_lossy().into_owned();
@@ -92,9 +87,7 @@ fn image_row(root: &Path, source: &str, rule: &SplitRule, caption: Caption) -> S
 /// A caption that is bad as a whole was reported with the images already.
 fn text_row(source: &str, rule: &SplitRule, caption: Caption) -> Option<SourceRow> {
     let fields = caption.fields.ok()?;
-    let split = rule
-        .split(&fields.image, fields.split.as_deref(), fields.family.as_deref())
-        .unwrap_or(Split::Train);
+    let split = rule.split(&fields.image, fields.split.as_deref(), fields.family.as_deref()).unwrap_or(Split::Train);
     Some(SourceRow::Text(TextRow {
         place: Place { source: source.to_owned(), line: caption.line },
         id: caption.line.to_string(),

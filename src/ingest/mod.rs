@@ -61,9 +61,7 @@ impl Ingest {
     fn rows(&self) -> Result<SourceRows, IngestError> {
         match &self.spec.source {
             SourceSpec::ChineseClip { root, splits } => Ok(chinese_clip::rows(root, splits)),
-            SourceSpec::Folder { root, captions } => {
-                folder::rows(root, captions, self.spec.split.as_ref(), self.seed)
-            }
+            SourceSpec::Folder { root, captions } => folder::rows(root, captions, self.spec.split.as_ref(), self.seed),
         }
     }
 
@@ -123,12 +121,17 @@ impl Ingest {
             }
             (SourceSpec::Folder { .. }, None) => Vec::new(),
             (SourceSpec::Folder { .. }, Some(split)) => {
-                let shares =
-                    [(Split::Train, 1.0 - split.valid - split.test), (Split::Valid, split.valid), (Split::Test, split.test)];
+                let shares = [
+                    (Split::Train, 1.0 - split.valid - split.test),
+                    (Split::Valid, split.valid),
+                    (Split::Test, split.test),
+                ];
                 let wanted = shares.into_iter().filter(|(_, share)| *share > 1e-9);
-                wanted.map(|(name, share)| {
-                    (name, format!("no group fell into its share of {share:.2}; raise it or add a `split` column"))
-                }).collect()
+                wanted
+                    .map(|(name, share)| {
+                        (name, format!("no group fell into its share of {share:.2}; raise it or add a `split` column"))
+                    })
+                    .collect()
             }
         }
     }
@@ -146,7 +149,9 @@ impl Ingest {
         if let SourceSpec::Folder { root, .. } = &self.spec.source {
             let files = folder::image_files(root)?.len() as u64;
             if files > images.rows_in {
-                context.monitor.warn(&format!("{} image files have no caption and were left out", files - images.rows_in));
+                context
+                    .monitor
+                    .warn(&format!("{} image files have no caption and were left out", files - images.rows_in));
             }
         }
         Ok(())
@@ -155,9 +160,7 @@ impl Ingest {
 
 fn receipt(shard: &Shard, stats: &IngestStats) -> ShardReceipt {
     use crate::data::table::Table;
-    let sum = |pick: fn(&writer::Tally) -> u64| {
-        [stats.images, stats.texts, stats.pairs].iter().map(pick).sum::<u64>()
-    };
+    let sum = |pick: fn(&writer::Tally) -> u64| [stats.images, stats.texts, stats.pairs].iter().map(pick).sum::<u64>();
     let tables = [Table::Images, Table::Texts, Table::Pairs, Table::Quarantine];
     let mut files: Vec<String> = tables.into_iter().map(table_file).collect();
     files.push(writer::IMAGE_STORE_FILE.to_owned());

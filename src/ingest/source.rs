@@ -11,7 +11,12 @@ pub enum SourceRow {
     Image(ImageRow),
     Text(TextRow),
     /// A row that cannot be read at all.
-    Bad { place: Place, table: &'static str, id: String, reason: String },
+    Bad {
+        place: Place,
+        table: &'static str,
+        id: String,
+        reason: String,
+    },
 }
 
 /// Where a row stands: file and line (from 1).

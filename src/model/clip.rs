@@ -30,8 +30,7 @@ impl ClipModel {
         Ok(Self {
             visual: VisionTransformer::load(at.at("visual"), &config.vision, config.embed_dim)?,
             bert: Bert::load(at.at("bert"), &config.text)?,
-            text_projection: at
-                .parameter("text_projection", [config.text.hidden_size, config.embed_dim])?,
+            text_projection: at.parameter("text_projection", [config.text.hidden_size, config.embed_dim])?,
             logit_scale: at.parameter("logit_scale", [1])?,
         })
     }
@@ -118,12 +117,7 @@ pub(crate) fn reject_unused(state: &StateDict) -> Result<(), ModelError> {
     }
 }
 
-pub(crate) fn image_tensor(
-    pixels: Vec<f32>,
-    count: usize,
-    config: &ClipConfig,
-    device: &Device,
-) -> Tensor<4> {
+pub(crate) fn image_tensor(pixels: Vec<f32>, count: usize, config: &ClipConfig, device: &Device) -> Tensor<4> {
     let side = config.vision.image_resolution;
     Tensor::from_data(TensorData::new(pixels, [count, 3, side, side]), device)
 }

@@ -3,6 +3,8 @@ use burn::tensor::Device;
 
 use super::ModelError;
 
+const CPU: &str = "cpu";
+
 /// The device a user asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum DeviceChoice {
@@ -50,7 +52,7 @@ impl ComputeDevice {
 
     /// The CPU.
     pub fn cpu() -> Self {
-        Self { device: Device::flex(), name: "cpu".to_owned() }
+        Self { device: Device::flex(), name: CPU.to_owned() }
     }
 
     /// `cpu` or `cuda:N`.
@@ -66,6 +68,21 @@ impl ComputeDevice {
     /// The device with gradients, for training.
     pub(crate) fn autodiff(&self) -> Device {
         self.device.clone().autodiff()
+    }
+
+    /// Runs two independent pieces of work: side by side on a CPU, one after the other where one device serves both.
+    pub(crate) fn join<A: Send, B>(&self, first: impl FnOnce() -> A + Send, second: impl FnOnce() -> B) -> (A, B) {
+        if self.name != CPU {
+            return (first(), second());
+        }
+        std::thread::scope(|scope| {
+            let first = scope.spawn(first);
+            let second = second();
+            match first.join() {
+                Ok(first) => (first, second),
+                Err(panic) => std::panic::resume_unwind(panic),
+            }
+        })
     }
 
     /// Seeds the device's own generator (dropout).

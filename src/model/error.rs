@@ -8,11 +8,15 @@ use crate::data::ErrorClass;
 pub enum ModelError {
     #[error("unknown preset `{name}`; known presets: {known}")]
     UnknownPreset { name: String, known: String },
-    #[error("weights lack the tensor `{key}` of shape {expected:?}; the file holds another architecture or is not whole")]
+    #[error(
+        "weights lack the tensor `{key}` of shape {expected:?}; the file holds another architecture or is not whole"
+    )]
     MissingTensor { key: String, expected: Vec<usize> },
     #[error("tensor `{key}` has shape {found:?}, the model expects {expected:?}; check the preset against the weights")]
     WrongShape { key: String, expected: Vec<usize>, found: Vec<usize> },
-    #[error("weights hold {count} tensors that the model has no place for, the first is `{first}`; check the preset against the weights")]
+    #[error(
+        "weights hold {count} tensors that the model has no place for, the first is `{first}`; check the preset against the weights"
+    )]
     UnusedTensors { count: usize, first: String },
     #[error("{path}: not a readable checkpoint: {reason}; expected .safetensors or a .pt state dict")]
     UnreadableWeights { path: PathBuf, reason: String },

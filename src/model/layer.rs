@@ -65,15 +65,8 @@ pub struct Linear {
 }
 
 impl Linear {
-    pub(crate) fn load(
-        mut at: ParameterLoader<'_>,
-        input: usize,
-        output: usize,
-    ) -> Result<Self, ModelError> {
-        Ok(Self {
-            weight: at.parameter("weight", [output, input])?,
-            bias: at.parameter("bias", [output])?,
-        })
+    pub(crate) fn load(mut at: ParameterLoader<'_>, input: usize, output: usize) -> Result<Self, ModelError> {
+        Ok(Self { weight: at.parameter("weight", [output, input])?, bias: at.parameter("bias", [output])? })
     }
 
     /// `[batch, tokens, in]` to `[batch, tokens, out]`.
@@ -100,16 +93,8 @@ pub struct LayerNorm {
 }
 
 impl LayerNorm {
-    pub(crate) fn load(
-        mut at: ParameterLoader<'_>,
-        width: usize,
-        epsilon: f64,
-    ) -> Result<Self, ModelError> {
-        Ok(Self {
-            weight: at.parameter("weight", [width])?,
-            bias: at.parameter("bias", [width])?,
-            epsilon,
-        })
+    pub(crate) fn load(mut at: ParameterLoader<'_>, width: usize, epsilon: f64) -> Result<Self, ModelError> {
+        Ok(Self { weight: at.parameter("weight", [width])?, bias: at.parameter("bias", [width])?, epsilon })
     }
 
     pub(crate) fn forward<const D: usize>(&self, x: Tensor<D>) -> Tensor<D> {
@@ -124,11 +109,7 @@ pub struct Embedding {
 }
 
 impl Embedding {
-    pub(crate) fn load(
-        mut at: ParameterLoader<'_>,
-        rows: usize,
-        width: usize,
-    ) -> Result<Self, ModelError> {
+    pub(crate) fn load(mut at: ParameterLoader<'_>, rows: usize, width: usize) -> Result<Self, ModelError> {
         Ok(Self { weight: at.parameter("weight", [rows, width])? })
     }
 }

@@ -1,6 +1,6 @@
 //! The symmetric contrastive loss of CLIP, as in the reference's `get_loss`.
-use burn::tensor::activation::log_softmax;
 use burn::tensor::Tensor;
+use burn::tensor::activation::log_softmax;
 
 /// Mean of image-to-text and text-to-image cross entropy over `[batch, embed_dim]` features, the i-th image
 /// belonging to the i-th text; `logit_scale` `[1]` is the logarithm of the factor. Returns `[1]`.

@@ -2,7 +2,7 @@
 use std::collections::BTreeMap;
 
 use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
-use burn::tensor::{Gradients, Tensor, TensorData};
+use burn::tensor::{Gradients, Int, Tensor, TensorData};
 
 use super::clip::{ClipModel, Encoder, image_tensor, read, reject_unused, token_tensor};
 use super::config::ClipConfig;
@@ -130,13 +130,7 @@ impl Step {
         let images = image_tensor(pixels, batch, &self.config, &device);
         let tokens = token_tensor(tokens, batch, &self.config, &device)?;
         let model = self.model()?;
-        let loss = contrastive_loss(
-            model.encode_image(images, mode),
-            model.encode_text(tokens, mode),
-            model.logit_scale.val(),
-        );
-        let loss_value = scalar(loss.clone().inner())?;
-        let gradients = loss.mul_scalar(self.loss_scale.factor).backward();
+        let (loss_value, gradients) = self.gradients(model, images, tokens, mode)?;
         let unscale = 1.0 / self.loss_scale.factor;
         let gradient_norm = gradient_norm(model, &gradients)? * unscale;
         let applied = self.loss_scale.accept(gradient_norm);
@@ -202,20 +196,39 @@ impl Step {
         Ok(())
     }
 
+    /// Loss and gradients. The towers share nothing but the loss, so each has a graph of its own: the gradient of the
+    /// loss by the features is the start of both backward passes, and on a CPU the towers run side by side.
+    fn gradients(
+        &self,
+        model: &ClipModel,
+        images: Tensor<4>,
+        tokens: Tensor<2, Int>,
+        mode: Forward,
+    ) -> Result<(f64, TowerGradients), ModelError> {
+        let (image_features, text_features) =
+            self.device.join(|| model.encode_image(images, mode), || model.encode_text(tokens, mode));
+        let image_leaf = image_features.clone().detach().require_grad();
+        let text_leaf = text_features.clone().detach().require_grad();
+        let loss = contrastive_loss(image_leaf.clone(), text_leaf.clone(), model.logit_scale.val());
+        let loss_value = scalar(loss.clone().inner())?;
+        let mut head = loss.mul_scalar(self.loss_scale.factor).backward();
+        let lost = || ModelError::Device { reason: "the loss gave no gradient".to_owned() };
+        let by_images = image_leaf.grad_remove(&mut head).ok_or_else(lost)?;
+        let by_texts = text_leaf.grad_remove(&mut head).ok_or_else(lost)?;
+        let (vision, text) =
+            self.device.join(|| backward_from(image_features, by_images), || backward_from(text_features, by_texts));
+        Ok((loss_value, TowerGradients { parts: [head, vision, text] }))
+    }
+
     fn model(&self) -> Result<&ClipModel, ModelError> {
         self.model.as_ref().ok_or_else(|| ModelError::Device { reason: "an earlier step failed".to_owned() })
     }
 
-    fn apply(&mut self, gradients: Gradients, learning_rate: f64, unscale: f64) -> Result<(), ModelError> {
+    fn apply(&mut self, gradients: TowerGradients, learning_rate: f64, unscale: f64) -> Result<(), ModelError> {
         self.model()?;
         self.optimizer.steps += 1;
-        let mut update = Update {
-            optimizer: &mut self.optimizer,
-            gradients,
-            learning_rate,
-            unscale,
-            path: KeyPath::default(),
-        };
+        let mut update =
+            Update { optimizer: &mut self.optimizer, gradients, learning_rate, unscale, path: KeyPath::default() };
         self.model = self.model.take().map(|model| model.map(&mut update));
         Ok(())
     }
@@ -226,9 +239,29 @@ fn is_decayed(key: &str) -> bool {
     !["bn", "ln", "bias", "logit_scale"].iter().any(|part| key.contains(part))
 }
 
+/// Gradients of the loss scale, the vision tower and the text tower; every parameter is in one of them.
+struct TowerGradients {
+    parts: [Gradients; 3],
+}
+
+impl TowerGradients {
+    fn get<const D: usize>(&self, tensor: &Tensor<D>) -> Option<Tensor<D>> {
+        self.parts.iter().find_map(|part| tensor.grad(part))
+    }
+
+    fn remove<const D: usize>(&mut self, tensor: &Tensor<D>) -> Option<Tensor<D>> {
+        self.parts.iter_mut().find_map(|part| tensor.grad_remove(part))
+    }
+}
+
+/// Carries the gradient of the loss by `features` back to the parameters.
+fn backward_from(features: Tensor<2>, gradient: Tensor<2>) -> Gradients {
+    (features * Tensor::from_inner(gradient)).sum().backward()
+}
+
 struct Update<'a> {
     optimizer: &'a mut AdamW,
-    gradients: Gradients,
+    gradients: TowerGradients,
     learning_rate: f64,
     unscale: f64,
     path: KeyPath,
@@ -245,7 +278,7 @@ impl ModuleMapper for Update<'_> {
 
     fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
         let (id, tensor, mapper) = param.consume();
-        let Some(gradient) = tensor.grad_remove(&mut self.gradients) else {
+        let Some(gradient) = self.gradients.remove(&tensor) else {
             return Param::from_mapped_value(id, tensor, mapper);
         };
         let key = self.path.key();
@@ -275,9 +308,7 @@ impl AdamW {
                 first.mul_scalar(beta1) + gradient.clone().mul_scalar(1.0 - beta1),
                 second.mul_scalar(beta2) + gradient.square().mul_scalar(1.0 - beta2),
             ),
-            None => {
-                (gradient.clone().mul_scalar(1.0 - beta1), gradient.square().mul_scalar(1.0 - beta2))
-            }
+            None => (gradient.clone().mul_scalar(1.0 - beta1), gradient.square().mul_scalar(1.0 - beta2)),
         };
         let correction1 = 1.0 - beta1.powi(self.steps);
         let correction2 = 1.0 - beta2.powi(self.steps);
@@ -290,7 +321,7 @@ impl AdamW {
     }
 }
 
-fn gradient_norm(model: &ClipModel, gradients: &Gradients) -> Result<f64, ModelError> {
+fn gradient_norm(model: &ClipModel, gradients: &TowerGradients) -> Result<f64, ModelError> {
     let mut visitor = SquaredNorm { gradients, squares: Vec::new() };
     model.visit(&mut visitor);
     if visitor.squares.is_empty() {
@@ -300,13 +331,13 @@ fn gradient_norm(model: &ClipModel, gradients: &Gradients) -> Result<f64, ModelE
 }
 
 struct SquaredNorm<'a> {
-    gradients: &'a Gradients,
+    gradients: &'a TowerGradients,
     squares: Vec<Tensor<1>>,
 }
 
 impl ModuleVisitor for SquaredNorm<'_> {
     fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
-        if let Some(gradient) = param.val().grad(self.gradients) {
+        if let Some(gradient) = self.gradients.get(&param.val()) {
             self.squares.push(gradient.square().sum());
         }
     }

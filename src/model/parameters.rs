@@ -24,16 +24,11 @@ pub trait ParameterSource {
 
 impl ParameterSource for StateDict {
     fn take(&mut self, key: &str, shape: &[usize]) -> Result<Vec<f32>, ModelError> {
-        let tensor = self.remove(key).ok_or_else(|| ModelError::MissingTensor {
-            key: key.to_owned(),
-            expected: shape.to_vec(),
-        })?;
+        let tensor = self
+            .remove(key)
+            .ok_or_else(|| ModelError::MissingTensor { key: key.to_owned(), expected: shape.to_vec() })?;
         if tensor.shape != shape {
-            return Err(ModelError::WrongShape {
-                key: key.to_owned(),
-                expected: shape.to_vec(),
-                found: tensor.shape,
-            });
+            return Err(ModelError::WrongShape { key: key.to_owned(), expected: shape.to_vec(), found: tensor.shape });
         }
         Ok(tensor.values)
     }

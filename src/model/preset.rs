@@ -2,8 +2,7 @@
 use super::{ClipConfig, ModelError, TextConfig, VisionConfig};
 
 /// Names that [`preset`] knows.
-pub const PRESETS: [&str; 6] =
-    ["ViT-B-16", "ViT-B-32", "ViT-L-14", "ViT-L-14-336", "ViT-H-14", "ViT-tiny-8"];
+pub const PRESETS: [&str; 6] = ["ViT-B-16", "ViT-B-32", "ViT-L-14", "ViT-L-14-336", "ViT-H-14", "ViT-tiny-16"];
 
 /// The configuration of a preset: a vision tower with the text tower that the reference pairs it with.
 pub fn preset(name: &str) -> Result<ClipConfig, ModelError> {
@@ -13,25 +12,16 @@ pub fn preset(name: &str) -> Result<ClipConfig, ModelError> {
         "ViT-L-14" => (768, vision(224, 24, 1024, 14, 64), roberta_base()),
         "ViT-L-14-336" => (768, vision(336, 24, 1024, 14, 64), roberta_base()),
         "ViT-H-14" => (1024, vision(224, 32, 1280, 14, 80), roberta(1024, 24, 16, 4096)),
-        "ViT-tiny-8" => (128, vision(64, 3, 128, 8, 64), tiny_bert()),
+        "ViT-tiny-16" => (128, vision(64, 4, 128, 16, 64), tiny_bert()),
         _ => {
-            return Err(ModelError::UnknownPreset {
-                name: name.to_owned(),
-                known: PRESETS.join(", "),
-            });
+            return Err(ModelError::UnknownPreset { name: name.to_owned(), known: PRESETS.join(", ") });
         }
     };
-    let context_length = if name == "ViT-tiny-8" { 24 } else { 52 };
+    let context_length = if name == "ViT-tiny-16" { 20 } else { 52 };
     Ok(ClipConfig { name: name.to_owned(), embed_dim, context_length, vision, text })
 }
 
-fn vision(
-    image_resolution: usize,
-    layers: usize,
-    width: usize,
-    patch_size: usize,
-    head_width: usize,
-) -> VisionConfig {
+fn vision(image_resolution: usize, layers: usize, width: usize, patch_size: usize, head_width: usize) -> VisionConfig {
     VisionConfig { image_resolution, layers, width, patch_size, head_width }
 }
 
@@ -54,7 +44,7 @@ fn roberta(hidden_size: usize, layers: usize, heads: usize, intermediate_size: u
 }
 
 fn tiny_bert() -> TextConfig {
-    TextConfig { max_position_embeddings: 64, ..roberta(128, 2, 2, 256) }
+    TextConfig { max_position_embeddings: 64, hidden_dropout: 0.0, attention_dropout: 0.0, ..roberta(128, 2, 2, 256) }
 }
 
 #[cfg(test)]

@@ -161,7 +161,7 @@ mod tests {
         let tree = Node::parse("name: x\nstages:\n  - id: a\n    epochs: 3\n  - { id: b, lr: 1e-5 }\n").unwrap();
         assert_eq!(tree.locate("name"), Location { line: 1, column: 7 });
         assert_eq!(tree.locate("stages[0].epochs"), Location { line: 4, column: 13 });
-        assert_eq!(tree.locate("stages[1].lr"), Location { line: 5, column: 16 });
+        assert_eq!(tree.locate("stages[1].lr"), Location { line: 5, column: 18 });
         assert_eq!(tree.to_json()["stages"][1]["lr"], 1e-5);
     }
 }

@@ -129,9 +129,9 @@ fn inputs_of(spec: &StageSpec, steps: &[Step]) -> Vec<String> {
             StageKind::Report => inputs.extend(ancestors(step, steps)),
             StageKind::Index | StageKind::Evaluate => {
                 let data = step.needs.iter().map(|(id, _)| id.clone());
-                inputs.extend(data.filter(|id| {
-                    find(steps, id).is_some_and(|step| step.stage.spec.kind() == StageKind::Ingest)
-                }));
+                inputs.extend(
+                    data.filter(|id| find(steps, id).is_some_and(|step| step.stage.spec.kind() == StageKind::Ingest)),
+                );
             }
             _ => {}
         }

@@ -17,8 +17,7 @@ pub const NAME_PATTERN: &str = "^[a-z0-9][a-z0-9_-]{0,62}$";
 /// The schema that `check` and editors use.
 pub fn pipeline_schema() -> Value {
     let mut generator = SchemaSettings::draft2020_12().into_generator();
-    let stages: Vec<Value> =
-        StageKind::ALL.into_iter().map(|kind| stage_schema(kind, &mut generator)).collect();
+    let stages: Vec<Value> = StageKind::ALL.into_iter().map(|kind| stage_schema(kind, &mut generator)).collect();
     json!({
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "tuwen pipeline",
@@ -61,7 +60,8 @@ fn stage_schema(kind: StageKind, generator: &mut SchemaGenerator) -> Value {
         StageKind::Report => ReportSpec::json_schema(generator),
     }
     .to_value();
-    let id = json!({ "type": "string", "pattern": NAME_PATTERN, "description": "Name of the stage, unique in the file." });
+    let id =
+        json!({ "type": "string", "pattern": NAME_PATTERN, "description": "Name of the stage, unique in the file." });
     let entries = [("id", id), ("kind", json!({ "const": kind.as_str() }))];
     if let Some(properties) = schema.get_mut("properties").and_then(Value::as_object_mut) {
         for (name, entry) in entries {

@@ -60,15 +60,8 @@ pub enum StageKind {
 }
 
 impl StageKind {
-    pub const ALL: [Self; 7] = [
-        Self::Ingest,
-        Self::Model,
-        Self::Finetune,
-        Self::Embed,
-        Self::Index,
-        Self::Evaluate,
-        Self::Report,
-    ];
+    pub const ALL: [Self; 7] =
+        [Self::Ingest, Self::Model, Self::Finetune, Self::Embed, Self::Index, Self::Evaluate, Self::Report];
 
     /// The name in the file.
     pub fn as_str(self) -> &'static str {

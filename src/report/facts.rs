@@ -72,10 +72,7 @@ impl ReportFacts {
     /// The value of one cell of the matrix.
     pub fn value(&self, model: &str, dataset: &str, direction: &str, metric: &str) -> Option<f64> {
         let found = self.scores.iter().find(|score| {
-            score.model == model
-                && score.dataset == dataset
-                && score.direction == direction
-                && score.metric == metric
+            score.model == model && score.dataset == dataset && score.direction == direction && score.metric == metric
         });
         found.map(|score| score.value)
     }

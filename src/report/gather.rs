@@ -92,11 +92,7 @@ fn dataset_facts(id: &str, input: &Input, scores: &[Score]) -> DatasetFacts {
     }
 }
 
-fn search(
-    spec: &ReportSpec,
-    context: &StageContext<'_>,
-    index: &Input,
-) -> Result<Vec<QueryFacts>, StageError> {
+fn search(spec: &ReportSpec, context: &StageContext<'_>, index: &Input) -> Result<Vec<QueryFacts>, StageError> {
     let searcher = Searcher::open(&index.sealed.folder)?;
     let key = searcher.about().model.clone();
     let model = context.inputs.values().find(|input| input.key == key);

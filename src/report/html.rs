@@ -47,11 +47,16 @@ fn cards(page: &mut String, facts: &ReportFacts) {
         let direction = Direction::TextToImage.as_str();
         let value = |model: &str| percent(facts.value(model, &dataset.id, direction, OVERVIEW));
         let Some(shown) = facts.own_model(&dataset.id).or(facts.models.last()) else { continue };
-        let before = facts.models.first().map_or(String::new(), |first| format!("{} {}, ", escape(&first.id), value(&first.id)));
+        let before =
+            facts.models.first().map_or(String::new(), |first| format!("{} {}, ", escape(&first.id), value(&first.id)));
         let _ = write!(
             page,
             "<div class=\"card\"><h3>{}</h3><div class=\"big\">{}</div><div>{}</div><div class=\"soft\">mean recall, text → image, {} split<br>{before}chance {}</div></div>\n",
-            escape(&dataset.id), value(&shown.id), escape(&shown.id), escape(&dataset.measured), value(CHANCE)
+            escape(&dataset.id),
+            value(&shown.id),
+            escape(&shown.id),
+            escape(&dataset.measured),
+            value(CHANCE)
         );
     }
     page.push_str("</div>\n");
@@ -92,7 +97,12 @@ fn journey(page: &mut String, facts: &ReportFacts) {
             .iter()
             .map(|dataset| {
                 let value = |model: &str| facts.value(model, &dataset.id, direction.as_str(), OVERVIEW);
-                facts.models.iter().zip(0u32..).filter_map(|(model, at)| Some((f64::from(at), value(&model.id)?))).collect()
+                facts
+                    .models
+                    .iter()
+                    .zip(0u32..)
+                    .filter_map(|(model, at)| Some((f64::from(at), value(&model.id)?)))
+                    .collect()
             })
             .collect();
         let lines = facts.datasets.iter().zip(&points).zip(1..).map(|((dataset, points), at)| Line {
@@ -117,10 +127,20 @@ fn journey(page: &mut String, facts: &ReportFacts) {
 fn details(page: &mut String, facts: &ReportFacts) {
     page.push_str("<h2>All metrics</h2>\n");
     for dataset in &facts.datasets {
-        let _ = write!(page, "<div class=\"scroll\" style=\"margin-bottom:14px\"><table>\n<tr><th>{}, {} split</th>", escape(&dataset.id), escape(&dataset.measured));
+        let _ = write!(
+            page,
+            "<div class=\"scroll\" style=\"margin-bottom:14px\"><table>\n<tr><th>{}, {} split</th>",
+            escape(&dataset.id),
+            escape(&dataset.measured)
+        );
         for direction in Direction::ALL {
             for metric in facts.metrics() {
-                let _ = write!(page, "<th>{}<br>{}</th>", direction_words(direction.as_str()), escape(&metric.replace('_', " ")));
+                let _ = write!(
+                    page,
+                    "<th>{}<br>{}</th>",
+                    direction_words(direction.as_str()),
+                    escape(&metric.replace('_', " "))
+                );
             }
         }
         page.push_str("</tr>\n");
@@ -159,14 +179,19 @@ fn queries(page: &mut String, facts: &ReportFacts) {
     if facts.queries.is_empty() {
         return;
     }
-    page.push_str("<h2>Search</h2>\n<p class=\"soft\">Keywords and vectors fused, over all data sets and splits.</p>\n");
+    page.push_str(
+        "<h2>Search</h2>\n<p class=\"soft\">Keywords and vectors fused, over all data sets and splits.</p>\n",
+    );
     for query in &facts.queries {
         let _ = write!(page, "<div class=\"card query\"><h3>{}</h3><div class=\"hits\">\n", escape(&query.text));
         for hit in &query.hits {
             let _ = write!(
                 page,
                 "<div class=\"hit\"><img src=\"{}\" alt=\"{}\" loading=\"lazy\"><b>{}</b><span class=\"soft\">{}</span></div>\n",
-                hit.thumbnail, escape(&hit.text), escape(&hit.text), escape(hit.id.split('/').next().unwrap_or_default())
+                hit.thumbnail,
+                escape(&hit.text),
+                escape(&hit.text),
+                escape(hit.id.split('/').next().unwrap_or_default())
             );
         }
         page.push_str("</div></div>\n");
@@ -182,7 +207,10 @@ fn datasets(page: &mut String, facts: &ReportFacts) {
                 _ => (String::new(), String::new()),
             };
             let [images, texts, pairs] = [images, texts, pairs].map(|count| thousands(*count));
-            let _ = write!(page, "<tr><td>{name}</td><td>{split}</td><td>{images}</td><td>{texts}</td><td>{pairs}</td><td>{quarantined}</td></tr>\n");
+            let _ = write!(
+                page,
+                "<tr><td>{name}</td><td>{split}</td><td>{images}</td><td>{texts}</td><td>{pairs}</td><td>{quarantined}</td></tr>\n"
+            );
         }
     }
     page.push_str("</table></div>\n");

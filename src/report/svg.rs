@@ -53,7 +53,9 @@ impl Chart<'_> {
             let _ = write!(
                 svg,
                 "<line class=\"grid\" x1=\"{LEFT}\" x2=\"{:.1}\" y1=\"{at:.1}\" y2=\"{at:.1}\"/><text x=\"{:.1}\" y=\"{:.1}\" text-anchor=\"end\">{label}</text>",
-                WIDTH - RIGHT, LEFT - 6.0, at + 4.0
+                WIDTH - RIGHT,
+                LEFT - 6.0,
+                at + 4.0
             );
         }
         self.x_axis(&mut svg, x_low, x_high, &x);
@@ -62,14 +64,19 @@ impl Chart<'_> {
             let _ = write!(
                 svg,
                 "<polyline class=\"{}\" points=\"{}\"><title>{}</title></polyline>",
-                line.class, path.join(" "), escape(line.label)
+                line.class,
+                path.join(" "),
+                escape(line.label)
             );
             for point in line.points.iter().filter(|_| line.dots) {
                 let value = if self.percent { format!("{:.1} %", 100.0 * point.1) } else { format!("{:.3}", point.1) };
                 let _ = write!(
                     svg,
                     "<circle class=\"{}\" cx=\"{:.1}\" cy=\"{:.1}\" r=\"3.2\"><title>{}: {value}</title></circle>",
-                    line.class, x(point.0), y(point.1), escape(line.label)
+                    line.class,
+                    x(point.0),
+                    y(point.1),
+                    escape(line.label)
                 );
             }
         }
@@ -83,7 +90,10 @@ impl Chart<'_> {
             let _ = write!(
                 svg,
                 "<text x=\"{:.1}\" y=\"{base:.1}\">{low:.0}</text><text x=\"{:.1}\" y=\"{base:.1}\" text-anchor=\"end\">{high:.0}</text><text x=\"{:.1}\" y=\"{base:.1}\" text-anchor=\"middle\">{}</text>",
-                x(low), x(high), f64::midpoint(x(low), x(high)), escape(self.x_label)
+                x(low),
+                x(high),
+                f64::midpoint(x(low), x(high)),
+                escape(self.x_label)
             );
             return;
         }
@@ -97,7 +107,8 @@ impl Chart<'_> {
             let _ = write!(
                 svg,
                 "<text x=\"{:.1}\" y=\"{base:.1}\" text-anchor=\"{anchor}\">{}</text>",
-                x(at as f64), escape(name)
+                x(at as f64),
+                escape(name)
             );
         }
     }

@@ -57,8 +57,8 @@ pub struct Input {
 impl StageContext<'_> {
     /// The sealed artifact of another stage.
     pub fn input(&self, id: &str) -> Result<&Input, StageError> {
-        self.inputs.get(id).ok_or_else(|| {
-            StageError::internal(format!("stage `{}` was started without its input `{id}`", self.stage))
-        })
+        self.inputs
+            .get(id)
+            .ok_or_else(|| StageError::internal(format!("stage `{}` was started without its input `{id}`", self.stage)))
     }
 }

@@ -53,8 +53,9 @@ impl StoreError {
             Self::UnknownScheme { .. } | Self::NoArtifact { .. } | Self::NoRelease { .. } => ErrorClass::NotFound,
             Self::Object { source } => match source {
                 object_store::Error::NotFound { .. } => ErrorClass::NotFound,
-                object_store::Error::PermissionDenied { .. }
-                | object_store::Error::Unauthenticated { .. } => ErrorClass::Permission,
+                object_store::Error::PermissionDenied { .. } | object_store::Error::Unauthenticated { .. } => {
+                    ErrorClass::Permission
+                }
                 _ => ErrorClass::Temporary,
             },
             Self::Conflict { .. } | Self::Locked { .. } => ErrorClass::Conflict,

@@ -107,18 +107,14 @@ impl TableBatch {
     }
 
     /// A column of primitive values.
-    pub fn primitive<T: ArrowPrimitiveType>(
-        &self,
-        column: &'static str,
-    ) -> Result<&PrimitiveArray<T>, StoreError> {
+    pub fn primitive<T: ArrowPrimitiveType>(&self, column: &'static str) -> Result<&PrimitiveArray<T>, StoreError> {
         self.column(column)?.as_primitive_opt::<T>().ok_or_else(|| self.wrong(column))
     }
 
     /// A column of vectors: all values in row-major order, and the dimension.
     pub fn vectors(&self, column: &'static str) -> Result<(&[f32], usize), StoreError> {
         let lists = self.column(column)?.as_fixed_size_list_opt().ok_or_else(|| self.wrong(column))?;
-        let values =
-            lists.values().as_primitive_opt::<Float32Type>().ok_or_else(|| self.wrong(column))?;
+        let values = lists.values().as_primitive_opt::<Float32Type>().ok_or_else(|| self.wrong(column))?;
         Ok((values.values().as_ref(), usize::try_from(lists.value_length()).unwrap_or(0)))
     }
 

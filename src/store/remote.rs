@@ -93,12 +93,7 @@ impl RemoteStore {
     }
 
     /// Copies files into `cache`; one that is there with the right digest is kept.
-    pub(super) fn fetch_folder(
-        &self,
-        prefix: &str,
-        files: &[FileEntry],
-        cache: &Path,
-    ) -> Result<PathBuf, StoreError> {
+    pub(super) fn fetch_folder(&self, prefix: &str, files: &[FileEntry], cache: &Path) -> Result<PathBuf, StoreError> {
         let folder = cache.join(prefix);
         for file in files {
             let path = folder.join(&file.path);
@@ -106,10 +101,9 @@ impl RemoteStore {
                 continue;
             }
             let key = format!("{prefix}/{}", file.path);
-            let bytes = self.read(&key)?.ok_or_else(|| StoreError::NoArtifact {
-                key: key.clone(),
-                store: "the object store".to_owned(),
-            })?;
+            let bytes = self
+                .read(&key)?
+                .ok_or_else(|| StoreError::NoArtifact { key: key.clone(), store: "the object store".to_owned() })?;
             if blake3::hash(&bytes).to_hex().as_str() != file.digest {
                 let (expected, digest) = (file.bytes, file.digest.clone());
                 return Err(StoreError::Damaged { key, expected, digest });

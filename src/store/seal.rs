@@ -72,10 +72,8 @@ pub fn read_manifest(store: &Store, artifact: &ArtifactKey) -> Result<Option<Man
 
 /// A sealed artifact, its files made local.
 pub fn open_artifact(store: &Store, artifact: &ArtifactKey) -> Result<Sealed, StoreError> {
-    let manifest = read_manifest(store, artifact)?.ok_or_else(|| StoreError::NoArtifact {
-        key: artifact.to_string(),
-        store: store.url().to_owned(),
-    })?;
+    let manifest = read_manifest(store, artifact)?
+        .ok_or_else(|| StoreError::NoArtifact { key: artifact.to_string(), store: store.url().to_owned() })?;
     let folder = store.local_folder(&artifact.prefix(), &manifest.files)?;
     for file in &manifest.files {
         let path = folder.join(&file.path);

@@ -5,7 +5,9 @@ use std::path::PathBuf;
 use serde_json::json;
 
 use super::ModelSpec;
-use crate::model::{Checkpoint, ClipConfig, ComputeDevice, Encoder, ModelError, Precision, preset, random_state, read_reference_weights};
+use crate::model::{
+    Checkpoint, ClipConfig, ComputeDevice, Encoder, ModelError, Precision, preset, random_state, read_reference_weights,
+};
 use crate::stage::{Shard, ShardReceipt, Stage, StageContext, StageError};
 
 /// Writes the starting checkpoint.

@@ -9,7 +9,9 @@ pub enum TrainError {
     NoPairs { data: String },
     #[error("batch_size is {batch_size} but data set `{data}` has only {pairs} training pairs; lower it")]
     BatchTooLarge { batch_size: usize, data: String, pairs: usize },
-    #[error("loss became {loss} in epoch {epoch}, step {step}; lower learning_rate; the last good state is kept in {scratch}")]
+    #[error(
+        "loss became {loss} in epoch {epoch}, step {step}; lower learning_rate; the last good state is kept in {scratch}"
+    )]
     NotFinite { loss: f64, epoch: u32, step: u64, scratch: String },
     #[error("random_resized_crop.size is {found}, the model takes {expected}; remove `size` or set it to {expected}")]
     CropSize { expected: u32, found: u32 },

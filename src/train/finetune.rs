@@ -59,13 +59,16 @@ impl<'a> Run<'a> {
         let spec = &stage.spec;
         let side = config.vision.image_resolution as u32;
         check_crop_size(&spec.augment, side)?;
-        let loader = Loader::new(dataset, LoaderOptions {
-            batch_size: spec.batch_size,
-            side,
-            context_length: config.context_length,
-            augment: spec.augment.clone(),
-            seed: stage.seed,
-        })?;
+        let loader = Loader::new(
+            dataset,
+            LoaderOptions {
+                batch_size: spec.batch_size,
+                side,
+                context_length: config.context_length,
+                augment: spec.augment.clone(),
+                seed: stage.seed,
+            },
+        )?;
         let data = spec.needs.data.clone();
         match loader.pairs() {
             0 => return Err(TrainError::NoPairs { data }.into()),

@@ -120,13 +120,7 @@ impl<'a> Loader<'a> {
         Ok(Batch { pixels, tokens, size: positions.len() })
     }
 
-    fn item(
-        &self,
-        epoch: u32,
-        position: usize,
-        pixels: &mut [f32],
-        tokens: &mut [u32],
-    ) -> Result<(), StageError> {
+    fn item(&self, epoch: u32, position: usize, pixels: &mut [f32], tokens: &mut [u32]) -> Result<(), StageError> {
         let lost = || StageError::internal(format!("pair {position} is out of range"));
         let (text, image) = self.pairs.get(position).copied().ok_or_else(lost)?;
         let id = self.images.get(image).ok_or_else(lost)?;

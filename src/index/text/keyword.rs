@@ -101,9 +101,7 @@ impl KeywordIndex {
 fn schema() -> (Schema, Field, Field) {
     let mut builder = Schema::builder();
     // Terms arrive cut already; the tokenizer's name is never looked up.
-    let indexing = TextFieldIndexing::default()
-        .set_tokenizer("raw")
-        .set_index_option(IndexRecordOption::WithFreqs);
+    let indexing = TextFieldIndexing::default().set_tokenizer("raw").set_index_option(IndexRecordOption::WithFreqs);
     let terms = builder.add_text_field("terms", TextOptions::default().set_indexing_options(indexing));
     let document = builder.add_text_field("document", TextOptions::default() | STORED);
     (builder.build(), terms, document)

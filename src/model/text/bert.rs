@@ -98,11 +98,7 @@ impl Embeddings {
         Ok(Self {
             word_embeddings: Embedding::load(at.at("word_embeddings"), config.vocab_size, hidden)?,
             position_embeddings: Embedding::load(at.at("position_embeddings"), positions, hidden)?,
-            token_type_embeddings: Embedding::load(
-                at.at("token_type_embeddings"),
-                config.type_vocab_size,
-                hidden,
-            )?,
+            token_type_embeddings: Embedding::load(at.at("token_type_embeddings"), config.type_vocab_size, hidden)?,
             layer_norm: LayerNorm::load(at.at("LayerNorm"), hidden, LAYER_NORM_EPSILON)?,
             dropout: config.hidden_dropout,
         })

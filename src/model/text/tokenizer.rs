@@ -38,9 +38,8 @@ pub struct Encoding {
 impl Default for Tokenizer {
     fn default() -> Self {
         static VOCABULARY_MAP: OnceLock<Arc<HashMap<&'static str, u32>>> = OnceLock::new();
-        let vocabulary = VOCABULARY_MAP.get_or_init(|| {
-            Arc::new(VOCABULARY.lines().zip(0..).map(|(line, id)| (line.trim(), id)).collect())
-        });
+        let vocabulary = VOCABULARY_MAP
+            .get_or_init(|| Arc::new(VOCABULARY.lines().zip(0..).map(|(line, id)| (line.trim(), id)).collect()));
         Self { vocabulary: Arc::clone(vocabulary) }
     }
 }
@@ -159,8 +158,8 @@ fn is_control(c: char) -> bool {
 
 fn is_punctuation(c: char) -> bool {
     use GeneralCategory::{
-        ClosePunctuation, ConnectorPunctuation, DashPunctuation, FinalPunctuation, InitialPunctuation,
-        OpenPunctuation, OtherPunctuation,
+        ClosePunctuation, ConnectorPunctuation, DashPunctuation, FinalPunctuation, InitialPunctuation, OpenPunctuation,
+        OtherPunctuation,
     };
     c.is_ascii_punctuation()
         || matches!(

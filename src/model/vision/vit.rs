@@ -67,12 +67,9 @@ impl VisionTransformer {
             resblocks.push(Block::load(at.at(format!("transformer.resblocks.{layer}")), config)?);
         }
         Ok(Self {
-            conv1: PatchEmbedding {
-                weight: at.at("conv1").parameter("weight", [width, 3, patch, patch])?,
-            },
+            conv1: PatchEmbedding { weight: at.at("conv1").parameter("weight", [width, 3, patch, patch])? },
             class_embedding: at.parameter("class_embedding", [width])?,
-            positional_embedding: at
-                .parameter("positional_embedding", [config.patches() + 1, width])?,
+            positional_embedding: at.parameter("positional_embedding", [config.patches() + 1, width])?,
             ln_pre: LayerNorm::load(at.at("ln_pre"), width, LAYER_NORM_EPSILON)?,
             transformer: Transformer { resblocks },
             ln_post: LayerNorm::load(at.at("ln_post"), width, LAYER_NORM_EPSILON)?,

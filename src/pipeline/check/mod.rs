@@ -50,13 +50,7 @@ struct Problems {
 }
 
 impl Problems {
-    fn report(
-        &mut self,
-        place: Location,
-        path: String,
-        message: impl Into<String>,
-        remedy: impl Into<String>,
-    ) {
+    fn report(&mut self, place: Location, path: String, message: impl Into<String>, remedy: impl Into<String>) {
         self.found.push(Diagnostic {
             file: self.file.clone(),
             line: place.line,

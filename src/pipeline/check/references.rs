@@ -54,17 +54,12 @@ fn needs(
 }
 
 /// The model of an index must be one that the embeddings were made with.
-fn indexed_model(
-    root: &Node,
-    stage: &StageEntry,
-    stages: &BTreeMap<&str, &StageEntry>,
-    problems: &mut Problems,
-) {
+fn indexed_model(root: &Node, stage: &StageEntry, stages: &BTreeMap<&str, &StageEntry>, problems: &mut Problems) {
     let StageSpec::Index(index) = &stage.spec else { return };
     let Some(StageEntry { spec: StageSpec::Embed(embed), .. }) = stages.get(index.needs.embeddings.as_str()) else {
         return;
     };
-    if !embed.needs.models.contains(&index.needs.model) {
+    if stages.contains_key(index.needs.model.as_str()) && !embed.needs.models.contains(&index.needs.model) {
         let message = format!("`{}` holds no vectors of `{}`", index.needs.embeddings, index.needs.model);
         let remedy = format!("use one of: {}", embed.needs.models.join(", "));
         problems.report_stage(root, stage.position, "needs.model", message, remedy);

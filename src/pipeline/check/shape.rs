@@ -33,7 +33,12 @@ impl Shape<'_> {
         }
         if let Some(expected) = schema.get("const") {
             if node.to_json() != *expected {
-                self.report(node, path, format!("expected {expected}, found {}", show(node)), format!("write {expected}"));
+                self.report(
+                    node,
+                    path,
+                    format!("expected {expected}, found {}", show(node)),
+                    format!("write {expected}"),
+                );
             }
             return;
         }
@@ -52,7 +57,8 @@ impl Shape<'_> {
                 self.length(node, items.len(), schema, path);
                 for (at, item) in items.iter().enumerate() {
                     if let Some(schema) = schema.get("items") {
-                        let path = if path == "stages" { self.problems.stage_path(at) } else { format!("{path}[{at}]") };
+                        let path =
+                            if path == "stages" { self.problems.stage_path(at) } else { format!("{path}[{at}]") };
                         self.value(item, schema, &path);
                     }
                 }

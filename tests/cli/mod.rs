@@ -1,0 +1,5 @@
+//! The program as a user meets it: commands, exit codes, what is printed.
+
+mod check;
+mod run;
+mod search;

@@ -1,0 +1,188 @@
+use std::fs;
+use std::time::{Duration, Instant};
+
+use tuwen::data::Manifest;
+
+use crate::support::{PIPELINE, Ran, Workspace, files_below};
+
+/// Digests of the weights that a store's checkpoints hold, by stage.
+fn weights(workspace: &Workspace, store: &str) -> Vec<(String, String)> {
+    let mut found = Vec::new();
+    for file in
+        files_below(&workspace.path(store)).iter().filter(|f| f.contains("checkpoint") && f.ends_with("manifest.json"))
+    {
+        let manifest: Manifest = serde_json::from_str(&workspace.read(&format!("{store}/{file}"))).unwrap();
+        let weights = manifest.files.iter().find(|file| file.path == "model.safetensors").unwrap();
+        found.push((manifest.stage, weights.digest.clone()));
+    }
+    found.sort();
+    found
+}
+
+fn reused(ran: &Ran) -> Vec<(String, bool)> {
+    let json = ran.json();
+    let steps = json["steps"].as_array().unwrap().clone();
+    steps.iter().map(|s| (s["stage"].as_str().unwrap().to_owned(), s["reused"].as_bool().unwrap())).collect()
+}
+
+#[test]
+fn a_pipeline_runs_to_its_end_publishes_and_reuses_everything_the_second_time() {
+    let workspace = Workspace::with_pipeline();
+    let first = workspace.tuwen(&["run", "pipeline.yaml", "--json"]).succeeds();
+    assert_eq!(first.json()["release"], 1);
+    assert!(first.json()["published"].as_bool().unwrap());
+    assert!(reused(&first).iter().all(|(_, reused)| !reused));
+    let report = fs::read_to_string(workspace.path(first.json()["report"].as_str().unwrap())).unwrap();
+    assert!(report.contains("<svg") && report.contains("data:image/jpeg;base64,"));
+    assert!(!report.contains("http://") && !report.contains("https://"), "the page must be self-contained");
+
+    let second = workspace.tuwen(&["run", "pipeline.yaml", "--json"]).succeeds();
+    assert!(reused(&second).iter().all(|(_, reused)| *reused));
+    assert_eq!(second.json()["release"], 1);
+    assert!(!second.json()["published"].as_bool().unwrap());
+    assert_eq!(second.json()["scores"], first.json()["scores"]);
+    assert!(files_below(&workspace.path("artifacts/work")).is_empty(), "scratch is removed");
+}
+
+#[test]
+fn a_changed_setting_runs_its_stage_and_what_depends_on_it_and_nothing_else() {
+    let workspace = Workspace::with_pipeline();
+    workspace.tuwen(&["run", "pipeline.yaml", "--quiet"]).succeeds();
+    workspace.write("pipeline.yaml", PIPELINE.replace("learning_rate: 5e-4", "learning_rate: 4e-4"));
+    let plan = workspace.tuwen(&["plan", "pipeline.yaml", "--json"]).succeeds().json();
+    let why = |stage: &str| {
+        plan["steps"].as_array().unwrap().iter().find(|step| step["stage"] == stage).unwrap()["why"].clone()
+    };
+    assert_eq!(why("second"), "learning_rate: 0.0005 -> 0.0004");
+    assert_eq!(why("vectors"), "`second` runs again");
+    assert!(why("first").is_null());
+    let ran = workspace.tuwen(&["run", "pipeline.yaml", "--json"]).succeeds();
+    let again: Vec<String> = reused(&ran).into_iter().filter(|(_, reused)| !reused).map(|(id, _)| id).collect();
+    assert_eq!(again, ["second", "vectors", "index", "scores", "report"]);
+    assert_eq!(ran.json()["release"], 2);
+}
+
+#[test]
+fn the_same_seed_gives_the_same_weights_on_one_thread_and_on_several() {
+    let workspace = Workspace::with_pipeline();
+    for (store, threads) in [("one", "1"), ("many", "4")] {
+        let mut command =
+            workspace.command(&["run", "pipeline.yaml", "--quiet", "--until", "second", "--store", store]);
+        Ran::new(&command.env("RAYON_NUM_THREADS", threads).output().unwrap()).succeeds();
+    }
+    assert_eq!(weights(&workspace, "one"), weights(&workspace, "many"));
+    assert_eq!(weights(&workspace, "one").len(), 3);
+    workspace.write("other.yaml", PIPELINE.replace("seed: 7", "seed: 8"));
+    workspace.tuwen(&["run", "other.yaml", "--quiet", "--until", "first", "--store", "other"]).succeeds();
+    assert_ne!(weights(&workspace, "one")[0], weights(&workspace, "other")[0]);
+}
+
+#[test]
+fn a_run_killed_in_the_middle_of_training_continues_and_ends_with_the_same_weights() {
+    let workspace = Workspace::with_pipeline();
+    workspace.tuwen(&["run", "pipeline.yaml", "--quiet", "--until", "first", "--store", "whole"]).succeeds();
+    let mut child = workspace
+        .command(&["run", "pipeline.yaml", "--quiet", "--until", "first", "--store", "killed"])
+        .spawn()
+        .unwrap();
+    let work = workspace.path("killed/work");
+    let started = Instant::now();
+    // The first finished epoch is the earliest point from which a run can continue.
+    while !files_below(&work).iter().any(|file| file.contains("epoch-1/progress.json")) {
+        assert!(started.elapsed() < Duration::from_secs(120), "no epoch was finished");
+        assert!(child.try_wait().unwrap().is_none(), "the run ended before it could be killed");
+        std::thread::yield_now();
+    }
+    child.kill().unwrap();
+    child.wait().unwrap();
+    let again = workspace.tuwen(&["run", "pipeline.yaml", "--until", "first", "--store", "killed"]).succeeds();
+    assert!(again.stderr.contains("continues after epoch"), "{}", again.stderr);
+    assert_eq!(weights(&workspace, "whole"), weights(&workspace, "killed"));
+}
+
+#[test]
+fn a_terminated_run_stops_in_order_with_143_and_can_be_continued() {
+    let workspace = Workspace::with_pipeline();
+    workspace.write("long.yaml", PIPELINE.replace("epochs: 3", "epochs: 300"));
+    let mut child = workspace.command(&["run", "long.yaml", "--quiet"]).spawn().unwrap();
+    let started = Instant::now();
+    while !files_below(&workspace.path("artifacts/work")).iter().any(|file| file.contains("epoch-")) {
+        assert!(started.elapsed() < Duration::from_secs(120), "training did not start");
+        std::thread::yield_now();
+    }
+    let pid = child.id().to_string();
+    assert!(std::process::Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
+    assert_eq!(child.wait().unwrap().code(), Some(143));
+    assert!(!workspace.path("artifacts/releases").exists(), "nothing was published");
+    let records = files_below(&workspace.path("artifacts/runs"));
+    assert!(workspace.read(&format!("artifacts/runs/{}", records[0])).contains("\"exit_code\":143"));
+}
+
+#[test]
+fn a_run_that_finds_its_work_folder_taken_exits_73() {
+    let workspace = Workspace::with_pipeline();
+    workspace.write("long.yaml", PIPELINE.replace("epochs: 3", "epochs: 300"));
+    let mut child = workspace.command(&["run", "long.yaml", "--quiet", "--until", "first"]).spawn().unwrap();
+    let started = Instant::now();
+    while !files_below(&workspace.path("artifacts/work"))
+        .iter()
+        .any(|file| file.contains("checkpoint") && file.contains("epoch-"))
+    {
+        assert!(started.elapsed() < Duration::from_secs(120), "training did not start");
+        std::thread::yield_now();
+    }
+    workspace.tuwen(&["run", "long.yaml", "--quiet", "--until", "first"]).fails(73, &["another run is working in"]);
+    child.kill().unwrap();
+    child.wait().unwrap();
+}
+
+#[test]
+fn bad_input_exits_with_its_code_and_leaves_nothing_half_written() {
+    let cases: [(&str, &str, i32, &str); 6] = [
+        ("root: muge", "root: nowhere", 66, "nowhere/train_imgs.tsv: not found"),
+        ("captions: captions.csv", "captions: captions.txt", 66, "not found"),
+        ("batch_size: 20", "batch_size: 2000", 65, "lower it"),
+        ("preset: ViT-tiny-16", "preset: ViT-tiny-16, weights: missing.pt", 66, "missing.pt"),
+        ("{ scale: [0.8, 1.0] }", "{ size: 224 }", 65, "the model takes 64"),
+        ("valid: 0.2, test: 0.3", "valid: 0.2, test: 0.000001", 65, "split `test` is empty"),
+    ];
+    for (from, to, code, words) in cases {
+        let workspace = Workspace::with_pipeline();
+        assert!(PIPELINE.contains(from), "{from}");
+        workspace.write("pipeline.yaml", PIPELINE.replacen(from, to, 1));
+        workspace.tuwen(&["run", "pipeline.yaml", "--quiet"]).fails(code, &[words]);
+        assert!(!workspace.path("artifacts/releases").exists(), "{to}: something was published");
+        for file in files_below(&workspace.path("artifacts/artifacts")) {
+            let folder = file.split('/').take(2).collect::<Vec<_>>().join("/");
+            assert!(
+                workspace.path(&format!("artifacts/artifacts/{folder}/manifest.json")).exists(),
+                "{file} is not sealed"
+            );
+        }
+    }
+}
+
+#[test]
+fn a_preview_shows_originals_and_augmentations() {
+    let workspace = Workspace::with_pipeline();
+    let arguments = ["preview", "pipeline.yaml", "--images", "3", "--augmentations", "4", "--cell", "64", "--quiet"];
+    workspace.tuwen(&arguments).succeeds();
+    let sheet = image::open(workspace.path("preview.png")).unwrap().to_rgb8();
+    assert_eq!(sheet.dimensions(), (5 * 70 + 18, 3 * 70 + 6));
+    let cell = |column: u32, row: u32| {
+        let left = if column == 0 { 6 } else { 12 + column * 70 };
+        image::imageops::crop_imm(&sheet, left, 6 + row * 70, 64, 64).to_image()
+    };
+    assert_ne!(cell(1, 0), cell(2, 0), "two augmentations of one image differ");
+    assert_ne!(cell(0, 0), cell(0, 1), "two images differ");
+    workspace.tuwen(&["preview", "pipeline.yaml", "--stage", "nowhere"]).fails(66, &["first, second"]);
+}
+
+#[test]
+fn a_pipeline_runs_in_memory_as_on_disk() {
+    let workspace = Workspace::with_pipeline();
+    let disk = workspace.tuwen(&["run", "pipeline.yaml", "--json", "--quiet"]).succeeds().json();
+    let memory =
+        workspace.tuwen(&["run", "pipeline.yaml", "--json", "--quiet", "--store", "memory://"]).succeeds().json();
+    assert_eq!(disk["scores"], memory["scores"]);
+}

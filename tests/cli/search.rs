@@ -1,0 +1,67 @@
+use std::sync::OnceLock;
+
+use crate::support::Workspace;
+
+/// One published pipeline for all tests of this page.
+fn published() -> &'static Workspace {
+    static WORKSPACE: OnceLock<Workspace> = OnceLock::new();
+    WORKSPACE.get_or_init(|| {
+        let workspace = Workspace::with_pipeline();
+        workspace.tuwen(&["run", "pipeline.yaml", "--quiet"]).succeeds();
+        workspace
+    })
+}
+
+#[test]
+fn keywords_find_captions_that_hold_them() {
+    let json =
+        published().tuwen(&["search", "--text", "碳纖維", "--mode", "text", "--k", "3", "--json"]).succeeds().json();
+    let hits = json["hits"].as_array().unwrap();
+    assert!(!hits.is_empty() && hits.len() <= 3);
+    assert!(hits[0]["text"].as_str().unwrap().contains("碳纤维"), "{hits:?}");
+    for hit in hits {
+        // jieba's search mode also indexes the shorter words inside a word.
+        assert!(hit["text"].as_str().unwrap().contains("纤维"), "{hit}");
+        assert!(hit["id"].as_str().unwrap().starts_with("surfaces/images/"), "{hit}");
+        assert!(hit["score"].as_f64().unwrap() > 0.0);
+        assert!(hit["image"].is_string());
+    }
+}
+
+#[test]
+fn an_image_of_the_index_finds_itself_first() {
+    let image = "surfaces/images/carbon_fibre_black_1.jpg";
+    let ran = published().tuwen(&["search", "--image", image, "--mode", "vector", "--k", "5", "--json"]).succeeds();
+    let json = ran.json();
+    assert_eq!(json["hits"][0]["id"], image);
+    assert!((json["hits"][0]["score"].as_f64().unwrap() - 1.0).abs() < 1e-4);
+    let scores: Vec<f64> = json["hits"].as_array().unwrap().iter().map(|hit| hit["score"].as_f64().unwrap()).collect();
+    assert_eq!(scores.len(), 5);
+    assert!(scores.is_sorted_by(|a, b| a >= b), "{scores:?}");
+}
+
+#[test]
+fn the_default_mode_fuses_both_sides_and_images_can_be_saved() {
+    let ran =
+        published().tuwen(&["search", "--text", "黑色碳纤维材料表面", "--k", "4", "--save-images", "found"]).succeeds();
+    assert_eq!(ran.stdout.lines().count(), 4, "{}", ran.stdout);
+    assert_eq!(crate::support::files_below(&published().path("found")).len(), 4);
+}
+
+#[test]
+fn bad_questions_get_clear_answers() {
+    let workspace = published();
+    workspace.tuwen(&["search"]).fails(2, &["--text"]);
+    workspace.tuwen(&["search", "--text", "x", "--k", "0"]).fails(2, &["--k"]);
+    workspace.tuwen(&["search", "--image", "nowhere.jpg"]).fails(66, &["nowhere.jpg"]);
+    workspace.tuwen(&["search", "--image", "pipeline.yaml"]).fails(65, &["pipeline.yaml", "not a JPEG"]);
+    workspace
+        .tuwen(&["search", "--image", "surfaces/images/carbon_fibre_black_1.jpg", "--mode", "text"])
+        .fails(65, &["needs a text"]);
+    workspace.tuwen(&["search", "--text", "x", "--store", "elsewhere"]).fails(66, &["run a pipeline first"]);
+    workspace.tuwen(&["search", "--text", "x", "--store", "ftp://host"]).fails(66, &["scheme `ftp`"]);
+    workspace.tuwen(&["search", "--text", "x", "--device", "cuda:99"]).fails(69, &["cuda:99"]);
+    workspace.tuwen(&["search", "--text", "x", "--device", "tpu"]).fails(2, &["tpu"]);
+    let empty = workspace.tuwen(&["search", "--text", "，。！", "--mode", "text"]).succeeds();
+    assert_eq!(empty.stdout.trim(), "nothing found");
+}

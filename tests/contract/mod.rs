@@ -1,0 +1,3 @@
+//! One suite, run for every implementation.
+
+mod store;

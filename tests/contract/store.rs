@@ -1,0 +1,139 @@
+use std::collections::BTreeMap;
+use std::sync::Barrier;
+
+use serde_json::json;
+use tuwen::data::{ArtifactKey, ArtifactKind, FingerprintBuilder};
+use tuwen::store::{
+    Created, ImageStore, ImageStoreWriter, Store, Workdir, latest_release, open_artifact, pipelines, publish,
+    read_manifest, seal,
+};
+
+/// Runs a test on every kind of store.
+fn on_every_store(test: impl Fn(&Store)) {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("store");
+    for url in [path.to_str().unwrap(), "memory://"] {
+        test(&Store::open(url, &folder.path().join("cache")).unwrap());
+    }
+}
+
+fn artifact(name: &str) -> ArtifactKey {
+    ArtifactKey { kind: ArtifactKind::Dataset, fingerprint: FingerprintBuilder::new(name, 1).finish() }
+}
+
+/// Seals an artifact of two files.
+fn sealed(store: &Store, name: &str) -> ArtifactKey {
+    let key = artifact(name);
+    let workdir = Workdir::open(store, &key).unwrap();
+    std::fs::write(workdir.out().join("rows.txt"), name).unwrap();
+    std::fs::create_dir_all(workdir.out().join("deep")).unwrap();
+    std::fs::write(workdir.out().join("deep/more.txt"), "more").unwrap();
+    seal(store, workdir.out(), &key, "stage", json!({}), BTreeMap::new(), json!({})).unwrap();
+    workdir.remove().unwrap();
+    key
+}
+
+#[test]
+fn a_create_only_write_takes_place_once() {
+    on_every_store(|store| {
+        assert_eq!(store.read("a/b.json").unwrap(), None);
+        assert_eq!(store.create("a/b.json", b"one").unwrap(), Created::Ours);
+        assert_eq!(store.create("a/b.json", b"one").unwrap(), Created::Ours, "our own write, repeated");
+        assert_eq!(store.create("a/b.json", b"two").unwrap(), Created::Taken);
+        assert_eq!(store.read("a/b.json").unwrap().unwrap().as_ref(), b"one");
+        store.replace("a/b.json", b"three").unwrap();
+        assert_eq!(store.read("a/b.json").unwrap().unwrap().as_ref(), b"three");
+        assert_eq!(store.list("a").unwrap(), ["a/b.json"]);
+        assert!(store.list("nothing").unwrap().is_empty());
+    });
+}
+
+#[test]
+fn of_many_racing_writers_exactly_one_wins() {
+    on_every_store(|store| {
+        let barrier = Barrier::new(16);
+        let won: usize = std::thread::scope(|scope| {
+            let writers: Vec<_> = (0..16)
+                .map(|writer| {
+                    let barrier = &barrier;
+                    scope.spawn(move || {
+                        barrier.wait();
+                        store.create("race", format!("writer {writer}").as_bytes()).unwrap() == Created::Ours
+                    })
+                })
+                .collect();
+            writers.into_iter().map(|writer| usize::from(writer.join().unwrap())).sum()
+        });
+        assert_eq!(won, 1);
+    });
+}
+
+#[test]
+fn an_artifact_counts_once_it_is_sealed_and_opens_with_all_its_files() {
+    on_every_store(|store| {
+        assert!(read_manifest(store, &artifact("x")).unwrap().is_none());
+        assert!(open_artifact(store, &artifact("x")).unwrap_err().to_string().contains("run the pipeline first"));
+        let key = sealed(store, "x");
+        let opened = open_artifact(store, &key).unwrap();
+        assert_eq!(std::fs::read_to_string(opened.path("rows.txt")).unwrap(), "x");
+        assert_eq!(std::fs::read_to_string(opened.path("deep/more.txt")).unwrap(), "more");
+        let files: Vec<&str> = opened.manifest.files.iter().map(|file| file.path.as_str()).collect();
+        assert_eq!(files, ["deep/more.txt", "rows.txt"]);
+    });
+}
+
+#[test]
+fn a_work_folder_belongs_to_one_run_at_a_time() {
+    on_every_store(|store| {
+        let key = artifact("locked");
+        let first = Workdir::open(store, &key).unwrap();
+        assert!(Workdir::open(store, &key).unwrap_err().to_string().contains("another run"));
+        drop(first);
+        Workdir::open(store, &key).unwrap();
+    });
+}
+
+#[test]
+fn releases_are_numbered_and_an_unchanged_one_is_not_repeated() {
+    on_every_store(|store| {
+        let one = BTreeMap::from([("data".to_owned(), artifact("one"))]);
+        let two = BTreeMap::from([("data".to_owned(), artifact("two"))]);
+        assert!(latest_release(store, "p").unwrap().is_none());
+        let numbers: Vec<(u64, bool)> = [&one, &one, &two, &one]
+            .into_iter()
+            .map(|artifacts| publish(store, "p", artifacts).map(|(release, new)| (release.number, new)).unwrap())
+            .collect();
+        assert_eq!(numbers, [(1, true), (1, false), (2, true), (3, true)]);
+        publish(store, "q", &one).unwrap();
+        assert_eq!(pipelines(store).unwrap(), ["p", "q"]);
+        assert_eq!(latest_release(store, "p").unwrap().unwrap().artifacts, one);
+    });
+}
+
+#[test]
+fn a_damaged_artifact_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Store::open(folder.path().to_str().unwrap(), folder.path()).unwrap();
+    let key = sealed(&store, "x");
+    std::fs::write(folder.path().join(key.prefix()).join("rows.txt"), "longer than before").unwrap();
+    assert!(open_artifact(&store, &key).unwrap_err().to_string().contains("run the stage again"));
+}
+
+#[test]
+fn the_image_store_grows_by_itself_and_keeps_the_first_of_two() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("images.mdb");
+    let mut writer = ImageStoreWriter::create(&path).unwrap();
+    // More than the first map holds, in one transaction.
+    let large = vec![7u8; 3 << 20];
+    let ids: Vec<String> = (0..40).map(|id| id.to_string()).collect();
+    let batch: Vec<(&str, &[u8])> = ids.iter().map(|id| (id.as_str(), large.as_slice())).collect();
+    assert!(writer.insert(&batch).unwrap().iter().all(|new| *new));
+    assert_eq!(writer.insert(&[("3", b"other"), ("new", b"image")]).unwrap(), [false, true]);
+    writer.finish().unwrap();
+    let store = ImageStore::open(&path).unwrap();
+    assert_eq!(store.get("3").unwrap().unwrap(), large);
+    assert_eq!(store.get("new").unwrap().unwrap(), b"image");
+    assert_eq!(store.get("absent").unwrap(), None);
+    assert!(!folder.path().join("images.mdb-lock").exists());
+}

@@ -1,0 +1,10 @@
+//! The one test binary.
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod cli;
+mod contract;
+mod golden;
+mod pipeline;
+mod property;
+mod support;
+mod tidy;

@@ -1,0 +1,3 @@
+//! Ingest as a user sees it: what comes out of good and bad rows.
+
+mod ingest;

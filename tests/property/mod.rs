@@ -1,0 +1,3 @@
+//! Many random cases against a slow and obvious answer.
+
+mod retrieval;
