@@ -16,7 +16,9 @@ const PAGE_LINES: usize = 400;
 
 fn sources(folder: &str) -> Vec<(PathBuf, String)> {
     let root = repository().join(folder);
-    let files = files_below(&root).into_iter().filter(|file| file.ends_with(".rs"));
+    let files = files_below(&root)
+        .into_iter()
+        .filter(|file| Path::new(file).extension().is_some_and(|extension| extension == "rs"));
     files.map(|file| (Path::new(folder).join(&file), fs::read_to_string(root.join(&file)).unwrap())).collect()
 }
 

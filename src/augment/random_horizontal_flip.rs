@@ -1,4 +1,4 @@
-//! torchvision's RandomHorizontalFlip.
+//! torchvision's `RandomHorizontalFlip`.
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 

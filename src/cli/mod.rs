@@ -93,7 +93,7 @@ pub fn main() -> ExitCode {
     }
 }
 
-#[expect(clippy::print_stdout, reason = "the result goes to stdout, and only here")]
+/// The result goes to stdout, and only here.
 fn print(output: &Output, json: bool) {
     use std::io::Write;
     let mut stdout = std::io::stdout().lock();

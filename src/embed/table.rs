@@ -1,5 +1,5 @@
 //! The embedding tables of an artifact, and its summary.
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
@@ -99,14 +99,14 @@ impl EmbeddingSummary {
     }
 }
 
-fn append(all: &mut Embeddings, path: &PathBuf) -> Result<(), StageError> {
+fn append(all: &mut Embeddings, path: &Path) -> Result<(), StageError> {
     for batch in TableReader::open(path, Table::Embeddings)? {
         let batch = batch?;
         let ids = batch.text("id")?;
         all.ids.extend((0..batch.rows()).map(|row| ids.value(row).to_owned()));
         let (vectors, dimension) = batch.vectors("vector")?;
         if dimension != all.dimension {
-            let path = path.clone();
+            let path = path.to_owned();
             return Err(EmbedError::Dimension { path, expected: all.dimension, found: dimension }.into());
         }
         all.vectors.extend_from_slice(vectors);

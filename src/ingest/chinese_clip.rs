@@ -59,7 +59,7 @@ impl Iterator for LineReader {
             match self.read_line(&mut line) {
                 Ok(0) => self.done = true,
                 Ok(_) if line.trim_ascii().is_empty() => {}
-                Ok(_) => return Some(Ok(self.parse(line))),
+                Ok(_) => return Some(Ok(self.parse(&line))),
                 Err(error) => {
                     self.done = true;
                     return Some(Err(error));
@@ -91,13 +91,13 @@ impl LineReader {
         Ok(read)
     }
 
-    fn parse(&self, line: Vec<u8>) -> SourceRow {
+    fn parse(&self, line: &[u8]) -> SourceRow {
         let name = self.path.file_name().unwrap_or_default().to_string_lossy().into_owned();
         let place = Place { source: name, line: self.line };
         if self.path.extension().is_some_and(|extension| extension == "tsv") {
-            self.parse_image(place, &line)
+            self.parse_image(place, line)
         } else {
-            self.parse_text(place, &line)
+            self.parse_text(place, line)
         }
     }
 

@@ -118,7 +118,7 @@ impl DatasetWriter {
             }
             SourceRow::Bad { place, table, id, reason } => {
                 self.tally(table).rows_in += 1;
-                self.reject(vec![BadRow { place, table, id, reason }])
+                self.reject(&[BadRow { place, table, id, reason }])
             }
         }
     }
@@ -151,7 +151,7 @@ impl DatasetWriter {
         self.stats.images.rows_in += 1;
         if image.id.is_empty() || image.id.len() > MAX_KEY_BYTES {
             let reason = format!("image id must have 1 to {MAX_KEY_BYTES} bytes");
-            return self.reject(vec![BadRow { place: image.place, table: "images", id: image.id, reason }]);
+            return self.reject(&[BadRow { place: image.place, table: "images", id: image.id, reason }]);
         }
         self.pending_bytes += match &image.content {
             ImageContent::Bytes(bytes) => bytes.len(),
@@ -201,7 +201,7 @@ impl DatasetWriter {
             }
         }
         self.write_images(&kept)?;
-        self.reject(bad)
+        self.reject(&bad)
     }
 
     fn write_images(&mut self, kept: &[(ImageRow, ImageFacts)]) -> Result<(), StoreError> {
@@ -278,7 +278,7 @@ impl DatasetWriter {
             text_column(pairs.iter().map(|(_, image)| *image)),
             text_column(pairs.iter().map(|(row, _)| row.split.as_str())),
         ])?;
-        self.reject(bad)
+        self.reject(&bad)
     }
 
     fn pair_problem<'a>(
@@ -310,8 +310,8 @@ impl DatasetWriter {
         }))
     }
 
-    fn reject(&mut self, rows: Vec<BadRow>) -> Result<(), StageError> {
-        for row in &rows {
+    fn reject(&mut self, rows: &[BadRow]) -> Result<(), StageError> {
+        for row in rows {
             self.tally(row.table).quarantined += 1;
             if self.stats.first_bad.is_none() {
                 let Place { source, line } = &row.place;

@@ -38,7 +38,7 @@ impl ParameterSource for RandomSource {
 }
 
 /// The reference's rules: BERT normal(0.02); embeddings and `proj` of the vision tower normal(width^-0.5);
-/// `in_proj` Xavier-uniform; the other linear layers uniform(1/sqrt(fan_in)); `text_projection` normal(hidden^-0.5);
+/// `in_proj` Xavier-uniform; the other linear layers `uniform(1/sqrt(fan_in))`; `text_projection` normal(hidden^-0.5);
 /// the logit scale ln(1/0.07).
 fn distribution(key: &str, shape: &[usize]) -> Distribution {
     let rows = shape.first().copied().unwrap_or(1) as f64;

@@ -37,7 +37,7 @@ fn head(page: &mut String, facts: &ReportFacts) {
         let _ = write!(page, "{}, {} parameters. ", escape(&model.preset), thousands(model.parameters as u64));
     }
     let stages: Vec<String> = facts.models.iter().map(|model| escape(&model.id)).collect();
-    let _ = write!(page, "Checkpoints: {}.</p>\n", stages.join(" → "));
+    let _ = writeln!(page, "Checkpoints: {}.</p>", stages.join(" → "));
 }
 
 /// One card per data set: its own tuned model beside the untrained one and chance.
@@ -49,9 +49,9 @@ fn cards(page: &mut String, facts: &ReportFacts) {
         let Some(shown) = facts.own_model(&dataset.id).or(facts.models.last()) else { continue };
         let before =
             facts.models.first().map_or(String::new(), |first| format!("{} {}, ", escape(&first.id), value(&first.id)));
-        let _ = write!(
+        let _ = writeln!(
             page,
-            "<div class=\"card\"><h3>{}</h3><div class=\"big\">{}</div><div>{}</div><div class=\"soft\">mean recall, text → image, {} split<br>{before}chance {}</div></div>\n",
+            "<div class=\"card\"><h3>{}</h3><div class=\"big\">{}</div><div>{}</div><div class=\"soft\">mean recall, text → image, {} split<br>{before}chance {}</div></div>",
             escape(&dataset.id),
             value(&shown.id),
             escape(&shown.id),
@@ -183,11 +183,11 @@ fn queries(page: &mut String, facts: &ReportFacts) {
         "<h2>Search</h2>\n<p class=\"soft\">Keywords and vectors fused, over all data sets and splits.</p>\n",
     );
     for query in &facts.queries {
-        let _ = write!(page, "<div class=\"card query\"><h3>{}</h3><div class=\"hits\">\n", escape(&query.text));
+        let _ = writeln!(page, "<div class=\"card query\"><h3>{}</h3><div class=\"hits\">", escape(&query.text));
         for hit in &query.hits {
-            let _ = write!(
+            let _ = writeln!(
                 page,
-                "<div class=\"hit\"><img src=\"{}\" alt=\"{}\" loading=\"lazy\"><b>{}</b><span class=\"soft\">{}</span></div>\n",
+                "<div class=\"hit\"><img src=\"{}\" alt=\"{}\" loading=\"lazy\"><b>{}</b><span class=\"soft\">{}</span></div>",
                 hit.thumbnail,
                 escape(&hit.text),
                 escape(&hit.text),
@@ -207,9 +207,9 @@ fn datasets(page: &mut String, facts: &ReportFacts) {
                 _ => (String::new(), String::new()),
             };
             let [images, texts, pairs] = [images, texts, pairs].map(|count| thousands(*count));
-            let _ = write!(
+            let _ = writeln!(
                 page,
-                "<tr><td>{name}</td><td>{split}</td><td>{images}</td><td>{texts}</td><td>{pairs}</td><td>{quarantined}</td></tr>\n"
+                "<tr><td>{name}</td><td>{split}</td><td>{images}</td><td>{texts}</td><td>{pairs}</td><td>{quarantined}</td></tr>"
             );
         }
     }
@@ -250,7 +250,7 @@ fn thousands(count: u64) -> String {
     let digits = count.to_string();
     let mut out = String::new();
     for (at, digit) in digits.chars().enumerate() {
-        if at > 0 && (digits.len() - at) % 3 == 0 {
+        if at > 0 && (digits.len() - at).is_multiple_of(3) {
             out.push(',');
         }
         out.push(digit);

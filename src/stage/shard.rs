@@ -48,7 +48,7 @@ pub fn run_shards(stage: &dyn Stage, context: &StageContext<'_>) -> Result<Stage
     let mut receipts = Vec::new();
     for shard in stage.shards(context)? {
         context.monitor.check_stop()?;
-        let receipt = match finished(context, &shard)? {
+        let receipt = match finished(context, &shard) {
             Some(receipt) => receipt,
             None => {
                 let receipt = stage.run_shard(context, &shard)?;
@@ -81,16 +81,11 @@ fn check_rows(context: &StageContext<'_>, receipt: &ShardReceipt) -> Result<(), 
     )))
 }
 
-fn finished(context: &StageContext<'_>, shard: &Shard) -> Result<Option<ShardReceipt>, StageError> {
-    let path = receipt_path(context, shard);
-    let Ok(bytes) = fs::read(&path) else {
-        return Ok(None);
-    };
-    let Ok(receipt) = serde_json::from_slice::<ShardReceipt>(&bytes) else {
-        return Ok(None);
-    };
-    let whole = receipt.files.iter().all(|file| context.out.join(file).exists());
-    Ok(whole.then_some(receipt))
+/// The receipt of a shard that is done; a damaged receipt or a missing file means that it is not.
+fn finished(context: &StageContext<'_>, shard: &Shard) -> Option<ShardReceipt> {
+    let bytes = fs::read(receipt_path(context, shard)).ok()?;
+    let receipt: ShardReceipt = serde_json::from_slice(&bytes).ok()?;
+    receipt.files.iter().all(|file| context.out.join(file).exists()).then_some(receipt)
 }
 
 /// The shard's files become durable before its receipt does.

@@ -1,4 +1,4 @@
-//! A store in a folder. object_store never syncs a local file, so durability is written out here: temporary file,
+//! A store in a folder. `object_store` never syncs a local file, so durability is written out here: temporary file,
 //! fsync, rename or link, fsync of the folder.
 use std::fs::{self, File};
 use std::io::Write;

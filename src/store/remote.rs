@@ -1,4 +1,4 @@
-//! A store behind object_store. The trait is asynchronous; the rest of the program is not, so the waiting is here.
+//! A store behind `object_store`. The trait is asynchronous; the rest of the program is not, so the waiting is here.
 use std::fs;
 use std::future::Future;
 use std::path::{Path, PathBuf};

@@ -1,6 +1,6 @@
 //! `kind: model`: the checkpoint that the first stage starts from.
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::Path;
 
 use serde_json::json;
 
@@ -44,7 +44,7 @@ impl Stage for BaseModel {
             }
         };
         let parameters = state.values().map(|tensor| tensor.values.len() as u64).sum::<u64>();
-        let source = self.spec.weights.as_ref().map_or("random initialisation".to_owned(), |p| name(p));
+        let source = self.spec.weights.as_ref().map_or("random initialisation".to_owned(), name);
         context.monitor.note(&format!("{}: {parameters} parameters, {source}", config.name));
         Checkpoint { config, state }.save(context.out)?;
         Ok(checkpoint_receipt(shard, BTreeMap::from([("parameters".to_owned(), json!(parameters))]), &[]))
@@ -68,6 +68,6 @@ pub(super) fn checkpoint_receipt(
     }
 }
 
-fn name(path: &PathBuf) -> String {
+fn name(path: &Path) -> String {
     format!("weights of {}", path.file_name().unwrap_or(path.as_os_str()).to_string_lossy())
 }

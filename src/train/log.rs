@@ -52,16 +52,16 @@ pub fn read_log(folder: &Path) -> Result<Vec<LogLine>, StageError> {
 pub(super) fn to_text(lines: &[LogLine]) -> Result<String, StageError> {
     let mut text = String::new();
     for line in lines {
-        text.push_str(&serde_json::to_string(line).map_err(log_error)?);
+        text.push_str(&serde_json::to_string(line).map_err(|error| log_error(&error))?);
         text.push('\n');
     }
     Ok(text)
 }
 
 fn parse(line: &str) -> Result<LogLine, StageError> {
-    Ok(serde_json::from_str(line).map_err(log_error)?)
+    Ok(serde_json::from_str(line).map_err(|error| log_error(&error))?)
 }
 
-fn log_error(error: serde_json::Error) -> TrainError {
+fn log_error(error: &serde_json::Error) -> TrainError {
     TrainError::Log { reason: error.to_string() }
 }

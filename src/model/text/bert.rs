@@ -136,7 +136,7 @@ impl Layer {
     }
 
     fn forward(&self, x: Tensor<3>, padding: Tensor<4>, mode: Forward) -> Tensor<3> {
-        let context = self.attention.self_attention.forward(x.clone(), padding, mode);
+        let context = self.attention.self_attention.forward(&x, padding, mode);
         let x = self.attention.output.forward(context, x, mode);
         let hidden = gelu(self.intermediate.dense.forward(x.clone(), mode));
         self.output.forward(hidden, x, mode)
@@ -144,7 +144,7 @@ impl Layer {
 }
 
 impl SelfAttention {
-    fn forward(&self, x: Tensor<3>, padding: Tensor<4>, mode: Forward) -> Tensor<3> {
+    fn forward(&self, x: &Tensor<3>, padding: Tensor<4>, mode: Forward) -> Tensor<3> {
         let part = |linear: &Linear| split_heads(linear.forward(x.clone(), mode), self.heads);
         let (query, key, value) = (part(&self.query), part(&self.key), part(&self.value));
         merge_heads(attention(query, key, value, Some(padding), self.dropout, mode))
