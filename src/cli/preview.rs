@@ -78,7 +78,7 @@ pub fn run(args: &PreviewArgs, console: &Console) -> Result<Output, Failure> {
     })
 }
 
-/// Rows of an original and its augmentations, as the training epochs 1, 2, … would see it.
+/// Rows of an original and its augmentations, each drawn as training draws them.
 fn sheet(args: &PreviewArgs, dataset: &Dataset, spec: &FinetuneSpec, seed: u64) -> Result<RgbImage, Failure> {
     let ids = dataset.image_ids(Split::Train)?;
     let step = (ids.len() / args.images as usize).max(1);

@@ -44,7 +44,7 @@ fn roberta(hidden_size: usize, layers: usize, heads: usize, intermediate_size: u
 }
 
 fn tiny_bert() -> TextConfig {
-    TextConfig { max_position_embeddings: 64, hidden_dropout: 0.0, attention_dropout: 0.0, ..roberta(128, 2, 2, 256) }
+    TextConfig { max_position_embeddings: 64, ..roberta(128, 2, 2, 256) }
 }
 
 #[cfg(test)]

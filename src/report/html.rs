@@ -129,7 +129,7 @@ fn details(page: &mut String, facts: &ReportFacts) {
     for dataset in &facts.datasets {
         let _ = write!(
             page,
-            "<div class=\"scroll\" style=\"margin-bottom:14px\"><table>\n<tr><th>{}, {} split</th>",
+            "<div class=\"scroll wide\" style=\"margin-bottom:14px\"><table>\n<tr><th>{}, {} split</th>",
             escape(&dataset.id),
             escape(&dataset.measured)
         );

@@ -1,8 +1,8 @@
 //! Line charts as inline SVG.
 use std::fmt::Write;
 
-const WIDTH: f64 = 560.0;
-const HEIGHT: f64 = 240.0;
+const WIDTH: f64 = 460.0;
+const HEIGHT: f64 = 220.0;
 const LEFT: f64 = 44.0;
 const RIGHT: f64 = 14.0;
 const TOP: f64 = 14.0;

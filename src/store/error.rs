@@ -16,6 +16,8 @@ pub enum StoreError {
     Key { key: String, source: object_store::path::Error },
     #[error("{path}: LMDB: {source}")]
     Lmdb { path: PathBuf, source: heed::Error },
+    #[error("{path}: table could not be written: {source}")]
+    Write { path: PathBuf, source: ::parquet::errors::ParquetError },
     #[error("{path}: table is not readable: {source}")]
     Parquet { path: PathBuf, source: ::parquet::errors::ParquetError },
     #[error("{path}: table is not readable: {source}")]
@@ -49,7 +51,7 @@ impl StoreError {
         match self {
             Self::Io { source, .. } => ErrorClass::of_io(source),
             Self::Lmdb { source: heed::Error::Io(source), .. } => ErrorClass::of_io(source),
-            Self::Lmdb { .. } => ErrorClass::LocalIo,
+            Self::Lmdb { .. } | Self::Write { .. } => ErrorClass::LocalIo,
             Self::UnknownScheme { .. } | Self::NoArtifact { .. } | Self::NoRelease { .. } => ErrorClass::NotFound,
             Self::Object { source } => match source {
                 object_store::Error::NotFound { .. } => ErrorClass::NotFound,

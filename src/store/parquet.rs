@@ -33,7 +33,7 @@ impl TableWriter {
             .set_created_by(concat!("tuwen ", env!("CARGO_PKG_VERSION")).to_owned())
             .build();
         let writer = ArrowWriter::try_new(file, Arc::clone(&schema), Some(properties))
-            .map_err(|source| StoreError::Parquet { path: path.to_owned(), source })?;
+            .map_err(|source| StoreError::Write { path: path.to_owned(), source })?;
         Ok(Self { path: path.to_owned(), schema, writer, rows: 0 })
     }
 
@@ -42,13 +42,13 @@ impl TableWriter {
         let batch = RecordBatch::try_new(Arc::clone(&self.schema), columns)
             .map_err(|source| StoreError::Arrow { path: self.path.clone(), source })?;
         self.rows += batch.num_rows() as u64;
-        self.writer.write(&batch).map_err(|source| StoreError::Parquet { path: self.path.clone(), source })
+        self.writer.write(&batch).map_err(|source| StoreError::Write { path: self.path.clone(), source })
     }
 
     /// Writes the footer; returns the number of rows.
     pub fn finish(self) -> Result<u64, StoreError> {
         let Self { path, writer, rows, .. } = self;
-        writer.close().map_err(|source| StoreError::Parquet { path, source })?;
+        writer.close().map_err(|source| StoreError::Write { path, source })?;
         Ok(rows)
     }
 }
