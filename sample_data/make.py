@@ -38,7 +38,7 @@ MUGE_IMAGES = {"train": 620, "valid": 80, "test": 80}
 MUGE_TEXTS = {"train": 1200, "valid": 160, "test": 160}
 MUGE_MAX_IMAGES = 8
 FLICKR_IMAGES = {"train": 300, "valid": 60, "test": 60}
-SALT = "tuwen-sample-v2"
+SALT = "tuwen-sample-v9"
 
 # SHA-256 of the files `npm pack` fetches.
 PACKAGES = {
@@ -54,7 +54,8 @@ LEFT_OUT = set("🖕💩🔫🚬💉🩸🗾🍆🍑💋👙🩲🔞⚰⚱🪦")
 HANDS = "👋✋👌✌🤞🤟🤘🤙👈👉👆👇☝👍👎✊👊👏🙌👐🤲🤝🙏✍💅💪👂👃🦵🦶🤏🫶🫰"
 ROLES = "👮🕵💂👷👸🤵👰🧙🧚🧛🧜🧝🧞🧟🦸🦹🏃🏊🏄🚴🤸🤹🧘🏋⛹🤽🤾💆💇🙋🤷🤦"
 JOBS = "⚕🎓🏫⚖🌾🍳🔧🏭💼🔬💻🎤🎨✈🚀🚒🍼"
-TONES = "\U0001f3fb\U0001f3fd\U0001f3ff"
+TONES = "\U0001f3fb\U0001f3fc\U0001f3fd\U0001f3fe\U0001f3ff"
+FLICKR_VARIANTS = 10
 CHINESE = re.compile(r"[\u4e00-\u9fff]{2,}")
 UNKIND = re.compile(
     "死|尸|屍|屎|便便|放屁|妓|裸|性恋|跨性|屌|妈的|贱|賤|婊|赌|賭|咒骂|罵|白痴|傻瓜|屙|撚|仆街|冚家|戇|呕吐|嘔吐|血拼"
@@ -188,17 +189,22 @@ def english_stem(name):
     return " ".join(words) or name
 
 
-def variants(emoji, category, solid):
-    """The emojis that stand for this one, at most two of a family."""
+def variants(emoji, available, most):
+    """The emojis that stand for this one: skin tones of a hand, gender and skin tone of a person; at most `most`."""
     if emoji in HANDS:
-        tones = [emoji + tone for tone in TONES if emoji + tone in solid]
-        return [emoji] + (tones and [tones[digest("tone", emoji) % len(tones)]])
-    if emoji in ROLES:
-        pair = [emoji + "\u200d" + sign for sign in "♀♂"]
-        return pair if all(one in solid for one in pair) else [emoji]
-    if emoji.startswith("🧑\u200d") and emoji[2:] in JOBS:
-        return [who + emoji[1:] for who in "👩👨"]
-    return [emoji]
+        forms = [emoji] + [emoji + tone for tone in TONES]
+    elif emoji in ROLES:
+        forms = [emoji + tone + "\u200d" + sign for sign in "♀♂" for tone in ("", *TONES)]
+    elif emoji.startswith("🧑\u200d") and emoji[2:] in JOBS:
+        forms = [who + tone + emoji[1:] for who in "👩👨" for tone in ("", *TONES)]
+    else:
+        return [emoji]
+    forms = [form for form in forms if form in available]
+    return sorted(forms, key=lambda form: digest("variant", form))[:most] or [emoji]
+
+
+def person(emoji):
+    return emoji in HANDS or emoji in ROLES or (emoji.startswith("🧑\u200d") and emoji[2:] in JOBS)
 
 
 def clock(emoji):
@@ -544,14 +550,17 @@ def main():
     cldr = annotations(packages)
     solid, flat, category = sources(packages)
     concepts = sorted(e for e in category if e in solid and e in flat and e in cldr["zh"] and chosen(e, category[e]))
-    shown = sorted({one for e in concepts for one in variants(e, category[e], solid) if one in cldr["zh"] and one in solid})
+    shown = sorted({one for e in concepts for one in variants(e, solid.keys() & cldr["zh"].keys(), 3)})
+    people = sorted(
+        {one for e in concepts if person(e) for one in variants(e, flat.keys() & cldr["zh"].keys(), FLICKR_VARIANTS)}
+    )
     pictures = {e: picture_3d(solid[e]) for e in shown}
-    drawings = {e: picture_flat(flat[e]) for e in concepts}
-    families = group(sorted({*shown, *concepts}), cldr, (pictures, drawings))
+    drawings = {e: picture_flat(flat[e]) for e in people}
+    families = group(sorted({*shown, *people}), cldr, (pictures, drawings))
 
-    forms = {e: five_captions(e, cldr) for e in concepts}
+    forms = {e: five_captions(e, cldr) for e in people}
     unique, once = [], set()
-    for emoji in sorted(concepts, key=lambda e: digest("forms", e)):
+    for emoji in sorted(people, key=lambda e: digest("forms", e)):
         if forms[emoji] and not once & set(map(normal, forms[emoji])):
             unique.append(emoji)
             once |= set(map(normal, forms[emoji]))
@@ -571,7 +580,7 @@ def main():
     for folder in ("muge", "flickr30k-cn", "surfaces"):
         shutil.rmtree(HERE / folder, ignore_errors=True)
     write_muge(table, muge_picked, {e: jpeg(pictures[e], QUALITY["muge"]) for e in shown})
-    write_flickr(forms, flickr_picked, {e: jpeg(drawings[e], QUALITY["flickr30k-cn"]) for e in concepts})
+    write_flickr(forms, flickr_picked, {e: jpeg(drawings[e], QUALITY["flickr30k-cn"]) for e in people})
     surfaces = make_surfaces.write(HERE / "surfaces", QUALITY["surfaces"])
     licence = packages["cldr-annotations-full-48.2.0.tgz"]["LICENSE"]
     (HERE / "LICENSES").mkdir(exist_ok=True)
