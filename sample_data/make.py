@@ -33,12 +33,12 @@ import make_surfaces  # noqa: E402
 HERE = pathlib.Path(__file__).resolve().parent
 SPLITS = ("train", "valid", "test")
 SIDE = 128
-QUALITY = {"muge": 75, "flickr30k-cn": 76, "surfaces": 80}
+QUALITY = {"muge": 75, "flickr30k-cn": 72, "surfaces": 80}
 MUGE_IMAGES = {"train": 620, "valid": 80, "test": 80}
 MUGE_TEXTS = {"train": 1200, "valid": 160, "test": 160}
 MUGE_MAX_IMAGES = 8
 FLICKR_IMAGES = {"train": 300, "valid": 60, "test": 60}
-SALT = "tuwen-sample-v9"
+SALT = "tuwen-sample-v2"
 
 # SHA-256 of the files `npm pack` fetches.
 PACKAGES = {
@@ -189,18 +189,29 @@ def english_stem(name):
     return " ".join(words) or name
 
 
-def variants(emoji, available, most):
-    """The emojis that stand for this one: skin tones of a hand, gender and skin tone of a person; at most `most`."""
+def variants(emoji, solid):
+    """The emojis that stand for this one in muge/, at most two of a family."""
+    if emoji in HANDS:
+        tones = [emoji + tone for tone in TONES[::2] if emoji + tone in solid]
+        return [emoji] + (tones and [tones[digest("tone", emoji) % len(tones)]])
+    if emoji in ROLES:
+        pair = [emoji + "\u200d" + sign for sign in "♀♂"]
+        return pair if all(one in solid for one in pair) else [emoji]
+    if emoji.startswith("🧑\u200d") and emoji[2:] in JOBS:
+        return [who + emoji[1:] for who in "👩👨"]
+    return [emoji]
+
+
+def people_of(emoji, available):
+    """The forms of a hand (skin tones) or a person (genders and skin tones) in flickr30k-cn/."""
     if emoji in HANDS:
         forms = [emoji] + [emoji + tone for tone in TONES]
     elif emoji in ROLES:
         forms = [emoji + tone + "\u200d" + sign for sign in "♀♂" for tone in ("", *TONES)]
-    elif emoji.startswith("🧑\u200d") and emoji[2:] in JOBS:
-        forms = [who + tone + emoji[1:] for who in "👩👨" for tone in ("", *TONES)]
     else:
-        return [emoji]
+        forms = [who + tone + emoji[1:] for who in "👩👨" for tone in ("", *TONES)]
     forms = [form for form in forms if form in available]
-    return sorted(forms, key=lambda form: digest("variant", form))[:most] or [emoji]
+    return sorted(forms, key=lambda form: digest("variant", form))[:FLICKR_VARIANTS]
 
 
 def person(emoji):
@@ -550,9 +561,9 @@ def main():
     cldr = annotations(packages)
     solid, flat, category = sources(packages)
     concepts = sorted(e for e in category if e in solid and e in flat and e in cldr["zh"] and chosen(e, category[e]))
-    shown = sorted({one for e in concepts for one in variants(e, solid.keys() & cldr["zh"].keys(), 3)})
+    shown = sorted({one for e in concepts for one in variants(e, solid) if one in cldr["zh"] and one in solid})
     people = sorted(
-        {one for e in concepts if person(e) for one in variants(e, flat.keys() & cldr["zh"].keys(), FLICKR_VARIANTS)}
+        {one for e in concepts if person(e) for one in people_of(e, flat.keys() & cldr["zh"].keys())}
     )
     pictures = {e: picture_3d(solid[e]) for e in shown}
     drawings = {e: picture_flat(flat[e]) for e in people}

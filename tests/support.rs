@@ -93,6 +93,13 @@ impl Workspace {
         command
     }
 
+    /// Runs a line of shell in this folder; `$0` is the program.
+    pub fn shell(&self, line: &str) -> Output {
+        let mut command = Command::new("bash");
+        command.args(["-c", line, env!("CARGO_BIN_EXE_tuwen")]).current_dir(self.folder.path());
+        command.env("TUWEN_CACHE", self.path("cache")).output().unwrap()
+    }
+
     /// Runs a pipeline file that is the usual one with `from` replaced by `to`.
     pub fn check_with(&self, from: &str, to: &str) -> Ran {
         assert!(PIPELINE.contains(from), "{from}");

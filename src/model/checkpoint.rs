@@ -5,7 +5,7 @@ use std::path::Path;
 
 use half::{bf16, f16};
 use pytorch_reader::{DType, PytorchReader};
-use safetensors::tensor::{Dtype, SafeTensors, TensorView};
+use safetensors::tensor::{Dtype, SafeTensorError, SafeTensors, TensorView};
 
 use super::config::ClipConfig;
 use super::error::ModelError;
@@ -75,7 +75,10 @@ pub fn write_safetensors(path: &Path, state: &StateDict) -> Result<(), ModelErro
         views.push((key.as_str(), view));
     }
     let metadata = HashMap::from([("format".to_owned(), "pt".to_owned())]);
-    safetensors::serialize_to_file(views, Some(metadata), path).map_err(|e| unreadable(path, &e))
+    safetensors::serialize_to_file(views, Some(metadata), path).map_err(|error| match error {
+        SafeTensorError::IoError(source) => ModelError::Io { path: path.to_owned(), source },
+        other => unreadable(path, &other),
+    })
 }
 
 /// Reads every floating-point tensor as 32 bits.

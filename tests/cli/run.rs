@@ -186,3 +186,14 @@ fn a_pipeline_runs_in_memory_as_on_disk() {
         workspace.tuwen(&["run", "pipeline.yaml", "--json", "--quiet", "--store", "memory://"]).succeeds().json();
     assert_eq!(disk["scores"], memory["scores"]);
 }
+
+#[test]
+fn a_full_disk_exits_74_and_the_same_command_finishes_once_there_is_room() {
+    let workspace = Workspace::with_pipeline();
+    // A limit on the size of one file fails a write in the middle, as a full disk does.
+    let limited = "trap '' XFSZ; ulimit -f 4096; exec \"$0\" run pipeline.yaml --quiet --until base";
+    let output = workspace.shell(limited);
+    Ran::new(&output).fails(74, &["model.safetensors"]);
+    assert!(!workspace.path("artifacts/artifacts/checkpoint").exists());
+    workspace.tuwen(&["run", "pipeline.yaml", "--quiet", "--until", "base"]).succeeds();
+}
