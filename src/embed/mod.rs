@@ -126,7 +126,7 @@ impl Stage for Embed {
         }
         let files = self.files(context)?;
         let rows: usize = files.iter().map(|file| file.rows).sum();
-        context.monitor.note(&format!("{rows} vectors of {} models", models.len()));
+        context.note(&format!("{rows} vectors of {} models", models.len()));
         EmbeddingSummary { models, data: self.spec.needs.data.clone(), files }.save(context.out)
     }
 }

@@ -65,11 +65,7 @@ impl Stage for Evaluate {
         write_qrels(context.out, &qrels)?;
         rankings.finish()?;
         let rows = write_scores(context.out, &scores)?;
-        context.monitor.note(&format!(
-            "{rows} scores of {} models on {} data sets",
-            summary.models.len(),
-            summary.data.len()
-        ));
+        context.note(&format!("{rows} scores of {} models on {} data sets", summary.models.len(), summary.data.len()));
         Ok(ShardReceipt {
             shard: shard.clone(),
             rows_in: scores.len() as u64,

@@ -83,7 +83,7 @@ impl Stage for BuildIndex {
             dictionary: dictionary.as_ref().map(|words| blake3::hash(words.as_bytes()).to_hex().to_string()),
         };
         about.save(context.out, dictionary.as_deref())?;
-        context.monitor.note(&format!("{} images, {} dimensions", about.rows, about.dimension));
+        context.note(&format!("{} images, {} dimensions", about.rows, about.dimension));
         let rows = documents.len() as u64;
         Ok(ShardReceipt {
             shard: shard.clone(),

@@ -139,19 +139,17 @@ impl Ingest {
     fn report(&self, context: &StageContext<'_>, stats: &IngestStats) -> Result<(), StageError> {
         let [images, texts, pairs] = [stats.images, stats.texts, stats.pairs];
         let bad = images.quarantined + texts.quarantined + pairs.quarantined;
-        context.monitor.note(&format!(
+        context.note(&format!(
             "{} images, {} texts, {} pairs, {bad} rows in quarantine",
             images.rows_out, texts.rows_out, pairs.rows_out
         ));
         if let (true, Some(first)) = (bad > 0, &stats.first_bad) {
-            context.monitor.warn(&format!("{bad} rows in quarantine, first: {first}"));
+            context.warn(&format!("{bad} rows in quarantine, first: {first}"));
         }
         if let SourceSpec::Folder { root, .. } = &self.spec.source {
             let files = folder::image_files(root)?.len() as u64;
             if files > images.rows_in {
-                context
-                    .monitor
-                    .warn(&format!("{} image files have no caption and were left out", files - images.rows_in));
+                context.warn(&format!("{} image files have no caption and were left out", files - images.rows_in));
             }
         }
         Ok(())

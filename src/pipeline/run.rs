@@ -94,7 +94,7 @@ fn run_step(
         return Ok((StageStats::default(), true));
     }
     if let State::Run { why } = &step.state {
-        monitor.note(&format!("{} ({why})", step.stage.spec.kind().as_str()));
+        monitor.note(&format!("{}: {} ({why})", step.stage.id, step.stage.spec.kind().as_str()));
     }
     let mut inputs = BTreeMap::new();
     for id in &step.inputs {

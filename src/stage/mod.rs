@@ -55,6 +55,16 @@ pub struct Input {
 }
 
 impl StageContext<'_> {
+    /// A line about this stage.
+    pub fn note(&self, message: &str) {
+        self.monitor.note(&format!("{}: {message}", self.stage));
+    }
+
+    /// A line about this stage that a person should look at.
+    pub fn warn(&self, message: &str) {
+        self.monitor.warn(&format!("{}: {message}", self.stage));
+    }
+
     /// The sealed artifact of another stage.
     pub fn input(&self, id: &str) -> Result<&Input, StageError> {
         self.inputs

@@ -45,7 +45,7 @@ impl Stage for BaseModel {
         };
         let parameters = state.values().map(|tensor| tensor.values.len() as u64).sum::<u64>();
         let source = self.spec.weights.as_ref().map_or("random initialisation".to_owned(), |path| name(path));
-        context.monitor.note(&format!("{}: {parameters} parameters, {source}", config.name));
+        context.note(&format!("{}: {parameters} parameters, {source}", config.name));
         Checkpoint { config, state }.save(context.out)?;
         Ok(checkpoint_receipt(shard, BTreeMap::from([("parameters".to_owned(), json!(parameters))]), &[]))
     }

@@ -99,7 +99,7 @@ impl<'a> Run<'a> {
                 log: Vec::new(),
             },
             Some(saved) => {
-                context.monitor.note(&format!("continues after epoch {}", saved.progress.epochs));
+                context.note(&format!("continues after epoch {}", saved.progress.epochs));
                 let mut step = build(saved.weights)?;
                 step.load_optimizer_state(saved.optimizer)?;
                 Self {
@@ -126,13 +126,13 @@ impl<'a> Run<'a> {
     fn warn(&mut self) {
         let total = self.total_steps();
         if self.spec.warmup_steps >= total {
-            self.context.monitor.warn(&format!(
+            self.context.warn(&format!(
                 "warmup_steps ({}) is not below the {total} steps of the run: the learning rate never reaches its peak",
                 self.spec.warmup_steps
             ));
         }
         if self.validation.is_none() {
-            self.context.monitor.warn("the data set has no validation pairs: the last epoch is kept");
+            self.context.warn("the data set has no validation pairs: the last epoch is kept");
         }
     }
 
@@ -213,7 +213,7 @@ impl<'a> Run<'a> {
         let seen = self.loader.batches() * self.spec.batch_size as u64;
         let speed = seen as f64 / started.elapsed().as_secs_f64().max(1e-9);
         let recall = recall.map_or("none".to_owned(), |recall| format!("{:.1} %", 100.0 * recall));
-        self.context.monitor.note(&format!(
+        self.context.note(&format!(
             "epoch {epoch}/{}  loss {loss:.3}  validation mean recall {recall}  {speed:.0} pairs/s",
             self.spec.epochs
         ));

@@ -214,6 +214,9 @@ def main():
         **{f"step3.{k}": v for k, v in step3.items()},
     }
     save_file(weights, OUT / "tiny_clip.safetensors")
+    # As the reference's trainer saves a checkpoint: keys behind `module.`, next to counters and a name.
+    state = {f"module.{name}": tensor for name, tensor in weights.items()}
+    torch.save({"epoch": 1, "step": 0, "name": "golden", "state_dict": state}, OUT / "tiny_clip.pt")
     save_file({k: v.contiguous() for k, v in expected.items()}, OUT / "tiny_clip_expected.safetensors")
     config = {
         "model": CONFIG,

@@ -179,3 +179,40 @@ fn a_checkpoint_survives_the_disk_and_bad_ones_are_refused_by_name() {
     let keys: BTreeMap<_, _> = weights().into_iter().collect();
     assert!(keys.contains_key("bert.encoder.layer.0.attention.self.query.weight"));
 }
+
+#[test]
+fn a_checkpoint_of_the_reference_reads_like_its_safetensors() {
+    let torch = read_reference_weights(&fixture("tiny_clip.pt")).unwrap();
+    assert_eq!(torch, weights());
+}
+
+#[test]
+fn a_pickle_that_would_run_code_is_refused_and_runs_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let trace = folder.path().join("executed");
+    let pickle = format!("cos\nsystem\n(S'touch {}'\ntR.", trace.display());
+    for name in ["hostile.pt", "hostile.bin"] {
+        let path = folder.path().join(name);
+        fs::write(&path, &pickle).unwrap();
+        let error = read_reference_weights(&path).unwrap_err().to_string();
+        assert!(error.contains(name), "{error}");
+    }
+    assert!(!trace.exists());
+}
+
+#[test]
+fn a_step_in_a_narrow_precision_follows_the_full_one() {
+    let expected = expected();
+    let loss = f64::from(expected["loss"].values[0]);
+    for (precision, limit) in [(Precision::Bf16, 0.05), (Precision::Fp16, 0.01)] {
+        let mut step = Step::new(&config(), weights(), &ComputeDevice::cpu(), ADAMW, precision).unwrap();
+        let mut losses = Vec::new();
+        for _ in 0..6 {
+            let outcome = step.step(expected["images"].values.clone(), &tokens(), BATCH, 1e-3).unwrap();
+            assert!(outcome.gradient_norm.is_finite() || !outcome.applied, "{precision:?}: {outcome:?}");
+            losses.push(outcome.loss);
+        }
+        assert!((losses[0] - loss).abs() < limit * loss, "{precision:?}: {} against {loss}", losses[0]);
+        assert!(losses[5] < losses[0], "{precision:?} does not learn: {losses:?}");
+    }
+}
