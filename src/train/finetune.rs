@@ -6,7 +6,7 @@ use serde_json::json;
 
 use super::base_model::checkpoint_receipt;
 use super::loader::{Batch, Loader, LoaderOptions};
-use super::log::{LOG_FILE, LogLine, to_text};
+use super::log::{LOG_FILE, LogLine, LogText};
 use super::resume::{ResumeState, TrainProgress};
 use super::schedule::learning_rate;
 use super::{FinetuneSpec, Keep, TrainError, ValidationPool, ValidationScores};
@@ -45,7 +45,7 @@ struct Run<'a> {
     step: Step,
     best: StateDict,
     progress: TrainProgress,
-    log: Vec<LogLine>,
+    log: LogText,
 }
 
 impl<'a> Run<'a> {
@@ -96,7 +96,7 @@ impl<'a> Run<'a> {
                 best: start.clone(),
                 step: build(start)?,
                 progress: TrainProgress::default(),
-                log: Vec::new(),
+                log: LogText::default(),
             },
             Some(saved) => {
                 context.note(&format!("continues after epoch {}", saved.progress.epochs));
@@ -139,10 +139,10 @@ impl<'a> Run<'a> {
     fn train(&mut self) -> Result<(), StageError> {
         let progress = self.context.monitor.begin(self.context.stage, Some(self.total_steps()), "steps");
         progress.advance(self.progress.steps);
-        if self.progress.epochs == 0 && self.log.is_empty() {
+        if self.progress.epochs == 0 && self.log.0.is_empty() {
             let validation = self.validate()?;
             self.progress.best_recall = validation.map(|scores| scores.mean_recall());
-            self.log.push(LogLine::Epoch { epoch: 0, step: 0, loss: None, validation });
+            self.log.push(&LogLine::Epoch { epoch: 0, step: 0, loss: None, validation })?;
         }
         for epoch in self.progress.epochs + 1..=self.spec.epochs {
             let started = Instant::now();
@@ -170,7 +170,7 @@ impl<'a> Run<'a> {
                 return Err(TrainError::NotFinite { loss, epoch, step, scratch }.into());
             }
             losses += outcome.loss;
-            log.push(LogLine::Step {
+            log.push(&LogLine::Step {
                 epoch,
                 step: counters.steps,
                 loss: outcome.loss,
@@ -178,7 +178,7 @@ impl<'a> Run<'a> {
                 logit_scale: outcome.logit_scale,
                 gradient_norm: outcome.gradient_norm,
                 applied: outcome.applied,
-            });
+            })?;
             progress.advance(1);
             progress.remark(&format!("epoch {epoch}/{}  loss {:.3}  lr {rate:.1e}", spec.epochs, outcome.loss));
             Ok(())
@@ -202,7 +202,7 @@ impl<'a> Run<'a> {
     ) -> Result<(), StageError> {
         self.progress.epochs = epoch;
         let step = self.progress.steps;
-        self.log.push(LogLine::Epoch { epoch, step, loss: Some(loss), validation });
+        self.log.push(&LogLine::Epoch { epoch, step, loss: Some(loss), validation })?;
         let recall = validation.map(|scores| scores.mean_recall());
         let weights = self.step.state_dict()?;
         if recall.is_none() || self.progress.best_epoch == 0 || recall > self.progress.best_recall {
@@ -239,7 +239,7 @@ impl<'a> Run<'a> {
         };
         Checkpoint { config, state }.save(out)?;
         let log = out.join(LOG_FILE);
-        write_whole(&log, to_text(&self.log)?.as_bytes())?;
+        write_whole(&log, self.log.0.as_bytes())?;
         let stats = BTreeMap::from([
             ("epochs".to_owned(), json!(self.progress.epochs)),
             ("steps".to_owned(), json!(self.progress.steps)),

@@ -48,14 +48,16 @@ pub fn read_log(folder: &Path) -> Result<Vec<LogLine>, StageError> {
     text.lines().map(parse).collect()
 }
 
-/// The log as it is written.
-pub(super) fn to_text(lines: &[LogLine]) -> Result<String, StageError> {
-    let mut text = String::new();
-    for line in lines {
-        text.push_str(&serde_json::to_string(line).map_err(|error| log_error(&error))?);
-        text.push('\n');
+/// The log as it is written. Lines are never parsed and written again, so a resumed run leaves the same bytes.
+#[derive(Debug, Clone, Default)]
+pub(super) struct LogText(pub(super) String);
+
+impl LogText {
+    pub(super) fn push(&mut self, line: &LogLine) -> Result<(), StageError> {
+        self.0.push_str(&serde_json::to_string(line).map_err(|error| log_error(&error))?);
+        self.0.push('\n');
+        Ok(())
     }
-    Ok(text)
 }
 
 fn parse(line: &str) -> Result<LogLine, StageError> {

@@ -4,8 +4,8 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::log::{LogLine, to_text};
-use super::{TrainError, read_log};
+use super::TrainError;
+use super::log::LogText;
 use crate::model::{StateDict, read_safetensors, write_safetensors};
 use crate::stage::StageError;
 use crate::store::{StoreError, sync_folder, write_whole};
@@ -17,7 +17,7 @@ pub struct ResumeState {
     pub weights: StateDict,
     pub optimizer: StateDict,
     pub best: StateDict,
-    pub log: Vec<LogLine>,
+    pub log: LogText,
 }
 
 /// Counters of a training run.
@@ -29,6 +29,7 @@ pub struct TrainProgress {
     pub steps: u64,
     pub best_epoch: u32,
     /// Mean recall of the best epoch; absent without a validation split.
+    #[serde(with = "exact")]
     pub best_recall: Option<f64>,
 }
 
@@ -44,7 +45,7 @@ impl ResumeState {
         write_safetensors(&building.join("weights.safetensors"), &self.weights)?;
         write_safetensors(&building.join("optimizer.safetensors"), &self.optimizer)?;
         write_safetensors(&building.join("best.safetensors"), &self.best)?;
-        write_whole(&building.join(super::log::LOG_FILE), to_text(&self.log)?.as_bytes())?;
+        write_whole(&building.join(super::log::LOG_FILE), self.log.0.as_bytes())?;
         let json = serde_json::to_vec(&self.progress).map_err(|e| TrainError::Log { reason: e.to_string() })?;
         write_whole(&building.join("progress.json"), &json)?;
         fs::rename(&building, &target).map_err(StoreError::io(&target))?;
@@ -65,12 +66,13 @@ impl ResumeState {
         let path = folder.join("progress.json");
         let json = fs::read(&path).map_err(StoreError::io(&path))?;
         let progress = serde_json::from_slice(&json).map_err(|e| TrainError::Log { reason: e.to_string() })?;
+        let log = folder.join(super::log::LOG_FILE);
         Ok(Some(Self {
             progress,
             weights: read_safetensors(&folder.join("weights.safetensors"))?,
             optimizer: read_safetensors(&folder.join("optimizer.safetensors"))?,
             best: read_safetensors(&folder.join("best.safetensors"))?,
-            log: read_log(&folder)?,
+            log: LogText(fs::read_to_string(&log).map_err(StoreError::io(&log))?),
         }))
     }
 }
@@ -87,4 +89,17 @@ fn saved_epochs(scratch: &Path) -> Result<Vec<u32>, StageError> {
         epochs.extend(number);
     }
     Ok(epochs)
+}
+
+/// A number as its bits: decimal text may come back as its neighbour, and comparisons would then depend on a restart.
+mod exact {
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    pub(super) fn serialize<S: Serializer>(value: &Option<f64>, serializer: S) -> Result<S::Ok, S::Error> {
+        value.map(f64::to_bits).serialize(serializer)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<f64>, D::Error> {
+        Ok(Option::<u64>::deserialize(deserializer)?.map(f64::from_bits))
+    }
 }

@@ -5,15 +5,15 @@ use tuwen::data::Manifest;
 
 use crate::support::{PIPELINE, Ran, Workspace, files_below};
 
-/// Digests of the weights that a store's checkpoints hold, by stage.
-fn weights(workspace: &Workspace, store: &str) -> Vec<(String, String)> {
+/// Digests of weights and training logs that a store's checkpoints hold, by stage.
+fn weights(workspace: &Workspace, store: &str) -> Vec<(String, Vec<String>)> {
     let mut found = Vec::new();
-    for file in
-        files_below(&workspace.path(store)).iter().filter(|f| f.contains("checkpoint") && f.ends_with("manifest.json"))
-    {
+    for file in files_below(&workspace.path(store)) {
+        if !file.contains("checkpoint") || !file.ends_with("manifest.json") {
+            continue;
+        }
         let manifest: Manifest = serde_json::from_str(&workspace.read(&format!("{store}/{file}"))).unwrap();
-        let weights = manifest.files.iter().find(|file| file.path == "model.safetensors").unwrap();
-        found.push((manifest.stage, weights.digest.clone()));
+        found.push((manifest.stage, manifest.files.into_iter().map(|file| file.digest).collect()));
     }
     found.sort();
     found
