@@ -95,6 +95,7 @@ fn saved_epochs(scratch: &Path) -> Result<Vec<u32>, StageError> {
 mod exact {
     use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+    #[expect(clippy::ref_option, reason = "serde hands over a reference")]
     pub(super) fn serialize<S: Serializer>(value: &Option<f64>, serializer: S) -> Result<S::Ok, S::Error> {
         value.map(f64::to_bits).serialize(serializer)
     }
