@@ -8,7 +8,10 @@ mod resize;
 mod sampling;
 mod spec;
 
-use crate::ingest::Picture;
+use rayon::prelude::*;
+
+use crate::ingest::{Dataset, Picture, decode};
+use crate::stage::StageError;
 
 pub use color_jitter::{ColorJitter, adjust_brightness, adjust_contrast, adjust_hue, adjust_saturation};
 pub use normalize::{MEAN, STD, normalize};
@@ -22,6 +25,17 @@ pub use spec::AugmentSpec;
 /// interpolation, made RGB, normalised. The reference neither crops nor rotates here.
 pub fn evaluation_pixels(picture: &Picture, side: u32, out: &mut [f32]) {
     normalize(&squash(picture, side), out);
+}
+
+/// Pixels `[ids, 3, side, side]` of stored images as evaluation sees them.
+pub fn evaluation_batch(dataset: &Dataset, ids: &[String], side: usize) -> Result<Vec<f32>, StageError> {
+    let mut pixels = vec![0.0; ids.len() * 3 * side * side];
+    pixels.par_chunks_exact_mut(3 * side * side).zip(ids).try_for_each(|(pixels, id)| {
+        let (picture, _) = decode(&dataset.image_bytes(id)?)?;
+        evaluation_pixels(&picture, side as u32, pixels);
+        Ok::<(), StageError>(())
+    })?;
+    Ok(pixels)
 }
 
 /// An image as training sees it, RGB, `side` × `side`: each step of `steps` in turn, drawn from `rng`.

@@ -2,14 +2,12 @@
 use std::path::Path;
 use std::sync::mpsc::sync_channel;
 
-use rayon::prelude::*;
-
 use super::EmbedError;
 use super::table::EmbeddingFile;
-use crate::augment::evaluation_pixels;
+use crate::augment::{evaluation_batch, evaluation_pixels};
 use crate::data::Fingerprint;
 use crate::data::table::Table;
-use crate::ingest::{Dataset, Picture, Text, decode};
+use crate::ingest::{Dataset, Picture, Text};
 use crate::model::{Encoder, Tokenizer, normalize_caption};
 use crate::stage::{Monitor, Progress, StageError};
 use crate::store::{StoreError, TableWriter, text_column, vector_column};
@@ -41,7 +39,8 @@ impl Job<'_> {
             scope.spawn(move || {
                 for batch in ids.chunks(batch_size) {
                     // The receiver is gone once encoding failed; that error is the one to report.
-                    if sender.send(pixels(dataset, batch, side)).is_err() {
+                    if sender.send(evaluation_batch(dataset, batch, side).map(|pixels| (pixels, batch.len()))).is_err()
+                    {
                         return;
                     }
                 }
@@ -135,14 +134,4 @@ fn text_vectors(encoder: &Encoder, texts: &[&str]) -> Result<(Vec<f32>, u64), St
     let tokens: Vec<u32> = encodings.iter().flat_map(|encoding| &encoding.ids).copied().collect();
     let truncated = encodings.iter().filter(|encoding| encoding.truncated).count() as u64;
     Ok((encoder.encode_texts(&tokens, texts.len())?, truncated))
-}
-
-fn pixels(dataset: &Dataset, ids: &[String], side: usize) -> Result<(Vec<f32>, usize), StageError> {
-    let mut pixels = vec![0.0; ids.len() * 3 * side * side];
-    pixels.par_chunks_exact_mut(3 * side * side).zip(ids).try_for_each(|(pixels, id)| {
-        let (picture, _) = decode(&dataset.image_bytes(id)?)?;
-        evaluation_pixels(&picture, side as u32, pixels);
-        Ok::<(), StageError>(())
-    })?;
-    Ok((pixels, ids.len()))
 }

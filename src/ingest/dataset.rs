@@ -41,7 +41,7 @@ impl Dataset {
         self.rows(Table::Images, split, |batch, row| Ok(batch.text("image_id")?.value(row).to_owned()))
     }
 
-    /// Id and place of every image of every split: `muge/train_imgs.tsv:3` without the data set, or a file name.
+    /// Where every image came from, by id: `train_imgs.tsv:3` or a file name.
     pub fn image_sources(&self) -> Result<BTreeMap<String, String>, StoreError> {
         let rows = read_table(&self.path(Table::Images), Table::Images, |batch, row| {
             Ok((batch.text("image_id")?.value(row).to_owned(), batch.text("source")?.value(row).to_owned()))

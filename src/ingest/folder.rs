@@ -8,7 +8,6 @@ use serde::Deserialize;
 use super::source::{ImageContent, ImageRow, Place, SourceRow, SourceRows, TextRow};
 use super::spec::SplitSpec;
 use super::{IngestError, SplitRule};
-use crate::data::Split;
 
 /// A caption with its place.
 struct Caption {
@@ -84,10 +83,10 @@ fn image_row(root: &Path, source: &str, rule: &SplitRule, caption: Caption) -> S
     }
 }
 
-/// A caption that is bad as a whole was reported with the images already.
+/// A caption that is bad as a whole, or names no split there is, was reported with the images already.
 fn text_row(source: &str, rule: &SplitRule, caption: Caption) -> Option<SourceRow> {
     let fields = caption.fields.ok()?;
-    let split = rule.split(&fields.image, fields.split.as_deref(), fields.family.as_deref()).unwrap_or(Split::Train);
+    let split = rule.split(&fields.image, fields.split.as_deref(), fields.family.as_deref()).ok()?;
     Some(SourceRow::Text(TextRow {
         place: Place { source: source.to_owned(), line: caption.line },
         id: caption.line.to_string(),

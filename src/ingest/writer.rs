@@ -107,7 +107,7 @@ impl DatasetWriter {
         })
     }
 
-    /// Takes one row. Returns how many rows were settled by it.
+    /// Takes one row; it is settled with its batch.
     pub fn push(&mut self, row: SourceRow) -> Result<(), StageError> {
         match row {
             SourceRow::Image(image) => self.push_image(image),

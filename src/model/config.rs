@@ -58,7 +58,7 @@ pub struct ClipConfig {
 }
 
 impl ClipConfig {
-    /// Name and shape of every tensor, in the reference's naming.
+    /// Number of parameters of both towers, projections and the logit scale included.
     pub fn parameter_count(&self) -> usize {
         let v = &self.vision;
         let block = 12 * v.width * v.width + 13 * v.width;

@@ -78,7 +78,7 @@ impl<'a> Loader<'a> {
         self.pairs.len().div_ceil(self.options.batch_size) as u64
     }
 
-    /// Runs `consume` on every batch of an epoch while the next one is being made. `consume` returns false to stop.
+    /// Runs `consume` on every batch of an epoch while the next one is being made. An error of `consume` ends it.
     pub fn run_epoch(
         &self,
         epoch: u32,

@@ -1,12 +1,11 @@
 //! Retrieval over the whole validation pool, both directions; never in-batch accuracy.
 use std::collections::HashMap;
 
-use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
-use crate::augment::evaluation_pixels;
+use crate::augment::evaluation_batch;
 use crate::data::{Split, best_rank};
-use crate::ingest::{Dataset, decode};
+use crate::ingest::Dataset;
 use crate::model::{ClipConfig, ComputeDevice, Encoder, Gallery, Tokenizer, normalize_caption};
 use crate::stage::StageError;
 
@@ -87,12 +86,7 @@ impl<'a> ValidationPool<'a> {
         let side = encoder.config().vision.image_resolution;
         let mut features = Vec::new();
         for ids in self.images.chunks(BATCH) {
-            let mut pixels = vec![0.0; ids.len() * 3 * side * side];
-            pixels.par_chunks_exact_mut(3 * side * side).zip(ids).try_for_each(|(pixels, id)| {
-                let (picture, _) = decode(&self.dataset.image_bytes(id)?)?;
-                evaluation_pixels(&picture, side as u32, pixels);
-                Ok::<(), StageError>(())
-            })?;
+            let pixels = evaluation_batch(self.dataset, ids, side)?;
             features.extend(encoder.encode_images(&pixels, ids.len())?);
         }
         Ok(features)

@@ -221,3 +221,15 @@ fn nothing_of_the_sample_crosses_a_split() {
     let digests: Value = serde_json::json!(fs::read_to_string(sample.join("SHA256SUMS")).unwrap().lines().count());
     assert!(digests.as_u64().unwrap() > 150);
 }
+
+#[test]
+fn a_caption_with_an_unknown_split_is_left_out_whole_and_never_trained_on() {
+    let workspace = Workspace::new();
+    let jpeg = fs::read(repository().join("sample_data/surfaces/images/carbon_fibre_black_1.jpg")).unwrap();
+    workspace.write("pictures/a.jpg", &jpeg);
+    workspace.write("pictures/captions.csv", "image,text,split\na.jpg,好,test\na.jpg,坏,tset\n");
+    let ran = ingest(&workspace, &FOLDER.replace("CAPTIONS", "captions.csv")).succeeds();
+    // One image, one text and one pair of the first caption; the second caption as one bad row.
+    assert_eq!(counts(&ran), (4, 3, 1));
+    assert!(quarantine(&workspace)[0].2.contains("unknown split `tset`"));
+}
