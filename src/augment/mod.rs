@@ -4,6 +4,7 @@ mod color_jitter;
 mod normalize;
 mod random_horizontal_flip;
 mod random_resized_crop;
+mod resample;
 mod resize;
 mod sampling;
 mod spec;
@@ -14,10 +15,10 @@ use crate::ingest::{Dataset, Picture, decode};
 use crate::stage::StageError;
 
 pub use color_jitter::{ColorJitter, adjust_brightness, adjust_contrast, adjust_hue, adjust_saturation};
-pub use normalize::{MEAN, STD, normalize};
+pub use normalize::normalize;
 pub use random_horizontal_flip::{RandomHorizontalFlip, flip};
 pub use random_resized_crop::{CropBox, RandomResizedCrop};
-pub use resize::{Interpolation, crop_resize, squash, to_rgb};
+pub use resize::{Interpolation, crop_resize, squash};
 pub use sampling::{ItemRng, item_rng};
 pub use spec::AugmentSpec;
 
@@ -40,7 +41,7 @@ pub fn evaluation_batch(dataset: &Dataset, ids: &[String], side: usize) -> Resul
 
 /// An image as training sees it, RGB, `side` × `side`: each step of `steps` in turn, drawn from `rng`.
 pub fn augment(picture: &Picture, steps: &[AugmentSpec], side: u32, rng: &mut ItemRng) -> Picture {
-    let mut picture = to_rgb(picture.clone());
+    let mut picture = picture.clone().into_rgb();
     for step in steps {
         picture = match step {
             AugmentSpec::RandomResizedCrop(crop) => crop.apply(&picture, side, rng),

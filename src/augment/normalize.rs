@@ -1,10 +1,6 @@
 //! RGB bytes to the model's input.
 use crate::ingest::Picture;
-
-/// Mean of each channel, as CLIP has it.
-pub const MEAN: [f32; 3] = [0.481_454_66, 0.457_827_5, 0.408_210_73];
-/// Standard deviation of each channel, as CLIP has it.
-pub const STD: [f32; 3] = [0.268_629_54, 0.261_302_6, 0.275_777_1];
+use crate::model::{MEAN, STD};
 
 /// `(value / 255 - mean) / std` into planar `out` `[3, height, width]`.
 pub fn normalize(rgb: &Picture, out: &mut [f32]) {

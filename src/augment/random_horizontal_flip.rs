@@ -23,7 +23,7 @@ impl RandomHorizontalFlip {
 
 /// The mirror image.
 pub fn flip(mut picture: Picture) -> Picture {
-    let channels = picture.mode.channels();
+    let channels = picture.mode.bytes();
     let stride = picture.width as usize * channels;
     for row in picture.pixels.chunks_exact_mut(stride) {
         row.reverse();

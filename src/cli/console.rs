@@ -92,6 +92,7 @@ impl Monitor for Console {
                 unit,
                 done: AtomicU64::new(0),
                 remark: Mutex::new(String::new()),
+                begun: Instant::now(),
                 last: Mutex::new(Instant::now()),
             }),
         }
@@ -151,6 +152,7 @@ struct Lines {
     unit: &'static str,
     done: AtomicU64,
     remark: Mutex<String>,
+    begun: Instant,
     last: Mutex<Instant>,
 }
 
@@ -163,14 +165,15 @@ impl Progress for Lines {
         }
         *last = Instant::now();
         let remark = self.remark.lock().map(|remark| remark.clone()).unwrap_or_default();
+        let per_second = done as f64 / self.begun.elapsed().as_secs_f64();
         match self.style {
             Style::Json => line(
-                &json!({ "level": "info", "work": self.what, "done": done, "total": self.total, "unit": self.unit, "remark": remark })
+                &json!({ "level": "info", "work": self.what, "done": done, "total": self.total, "unit": self.unit, "per_second": per_second, "remark": remark })
                     .to_string(),
             ),
             Style::Plain => {
                 let total = self.total.map_or(String::new(), |total| format!("/{total}"));
-                line(&format!("{}: {done}{total} {}  {remark}", self.what, self.unit));
+                line(&format!("{}: {done}{total} {unit}, {per_second:.1} {unit}/s  {remark}", self.what, unit = self.unit));
             }
             Style::Quiet | Style::Bars => {}
         }

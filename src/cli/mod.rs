@@ -2,7 +2,9 @@
 
 mod check;
 mod console;
+mod encode;
 mod failure;
+mod model;
 mod plan;
 mod preview;
 mod run;
@@ -54,6 +56,10 @@ enum Command {
     Preview(preview::PreviewArgs),
     /// Search the newest published index by text or image.
     Search(search::SearchArgs),
+    /// List architectures; show, import and export checkpoints.
+    Model(model::ModelArgs),
+    /// Encode images and texts into feature files.
+    Encode(encode::EncodeArgs),
     /// Write the JSON Schemas of the pipeline file and of all tables.
     Schema(schema::SchemaArgs),
 }
@@ -74,6 +80,8 @@ pub fn main() -> ExitCode {
         Command::Plan(args) => plan::run(&args),
         Command::Preview(args) => preview::run(&args, &console),
         Command::Search(args) => search::run(&args),
+        Command::Model(args) => model::run(&args),
+        Command::Encode(args) => encode::run(&args, &console),
         Command::Schema(args) => schema::run(&args),
     };
     console.close();

@@ -8,7 +8,7 @@ use serde_json::json;
 use super::console::Console;
 use super::setup::{DeviceArgs, StoreArgs, new_run_id, read_pipeline};
 use super::{Failure, Output};
-use crate::augment::{augment, item_rng, to_rgb};
+use crate::augment::{augment, item_rng};
 use crate::data::{ErrorClass, Split};
 use crate::ingest::{Dataset, Picture, decode};
 use crate::pipeline::{PipelineError, RunOptions, StageSpec, compile};
@@ -89,7 +89,7 @@ fn sheet(args: &PreviewArgs, dataset: &Dataset, spec: &FinetuneSpec, seed: u64) 
     for (row, id) in (0u32..).zip(shown) {
         let (picture, _) = decode(&dataset.image_bytes(id)?)?;
         let y = GAP + row * (args.cell + GAP);
-        paste(&mut sheet, to_rgb(picture.clone()), GAP, y, args.cell);
+        paste(&mut sheet, picture.clone().into_rgb(), GAP, y, args.cell);
         for epoch in 1..=args.augmentations {
             let mut rng = item_rng(seed, u64::from(epoch), id);
             let view = augment(&picture, &spec.augment, args.cell, &mut rng);

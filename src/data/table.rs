@@ -12,18 +12,20 @@ pub enum Table {
     Pairs,
     Quarantine,
     Embeddings,
+    Features,
     Qrels,
     Rankings,
     Scores,
 }
 
 impl Table {
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Images,
         Self::Texts,
         Self::Pairs,
         Self::Quarantine,
         Self::Embeddings,
+        Self::Features,
         Self::Qrels,
         Self::Rankings,
         Self::Scores,
@@ -37,13 +39,14 @@ impl Table {
             Self::Pairs => "pairs",
             Self::Quarantine => "quarantine",
             Self::Embeddings => "embeddings",
+            Self::Features => "features",
             Self::Qrels => "qrels",
             Self::Rankings => "rankings",
             Self::Scores => "scores",
         }
     }
 
-    /// The schema; the vector of `embeddings` has `dimension` entries, other tables ignore it.
+    /// The schema; the vector of `embeddings` and `features` has `dimension` entries, other tables ignore it.
     pub fn schema_with_dimension(self, dimension: usize) -> SchemaRef {
         use DataType::{Float64, Int64, UInt32, UInt64, Utf8};
         let fields = match self {
@@ -78,6 +81,7 @@ impl Table {
                 required("vector", vector_type(dimension)),
                 required("model", Utf8),
             ],
+            Self::Features => vec![required("id", Utf8), required("vector", vector_type(dimension))],
             Self::Qrels => {
                 vec![required("query_id", Utf8), required("document_id", Utf8), required("relevance", Int64)]
             }

@@ -5,10 +5,10 @@ use std::sync::mpsc::sync_channel;
 use super::EmbedError;
 use super::table::EmbeddingFile;
 use crate::augment::{evaluation_batch, evaluation_pixels};
-use crate::data::Fingerprint;
 use crate::data::table::Table;
+use crate::data::{Fingerprint, ItemKind};
 use crate::ingest::{Dataset, Picture, Text};
-use crate::model::{Encoder, Tokenizer, normalize_caption};
+use crate::model::{Encoder, Encoding, Tokenizer, normalize_caption};
 use crate::stage::{Monitor, Progress, StageError};
 use crate::store::{StoreError, TableWriter, text_column, vector_column};
 
@@ -27,11 +27,20 @@ pub(super) struct Encoded {
     dimension: usize,
     /// Texts that were cut to the context length.
     pub truncated: u64,
+    /// `[UNK]` among the tokens.
+    pub unknown_tokens: u64,
+}
+
+/// Texts as the model takes them.
+struct Tokenized {
+    tokens: Vec<u32>,
+    truncated: u64,
+    unknown_tokens: u64,
 }
 
 impl Job<'_> {
     pub(super) fn images(&self, dataset: &Dataset, ids: &[String]) -> Result<Encoded, StageError> {
-        let side = self.encoder.config().vision.image_resolution;
+        let side = self.encoder.config().vision.image_resolution();
         let batch_size = self.batch_size;
         let mut vectors = Vec::with_capacity(ids.len() * self.encoder.config().embed_dim);
         std::thread::scope(|scope| {
@@ -52,20 +61,21 @@ impl Job<'_> {
             }
             Ok::<(), StageError>(())
         })?;
-        self.done(ids.to_vec(), vectors, "image", 0)
+        self.done(ids.to_vec(), vectors, ItemKind::Image)
     }
 
     pub(super) fn texts(&self, texts: &[Text]) -> Result<Encoded, StageError> {
         let mut vectors = Vec::new();
-        let mut truncated = 0;
+        let (mut truncated, mut unknown_tokens) = (0, 0);
         for batch in texts.chunks(self.batch_size) {
-            let texts: Vec<&str> = batch.iter().map(|text| text.text.as_str()).collect();
-            let (encoded, cut) = text_vectors(self.encoder, &texts)?;
-            vectors.extend(encoded);
-            truncated += cut;
+            let tokenized = tokenize_all(self.encoder, batch.iter().map(|text| text.text.as_str()));
+            vectors.extend(self.encoder.encode_texts(&tokenized.tokens, batch.len())?);
+            truncated += tokenized.truncated;
+            unknown_tokens += tokenized.unknown_tokens;
             self.step(batch.len())?;
         }
-        self.done(texts.iter().map(|text| text.id.clone()).collect(), vectors, "text", truncated)
+        let encoded = self.done(texts.iter().map(|text| text.id.clone()).collect(), vectors, ItemKind::Text)?;
+        Ok(Encoded { truncated, unknown_tokens, ..encoded })
     }
 
     fn step(&self, count: usize) -> Result<(), StageError> {
@@ -73,30 +83,36 @@ impl Job<'_> {
         self.monitor.check_stop()
     }
 
-    fn done(
-        &self,
-        ids: Vec<String>,
-        vectors: Vec<f32>,
-        kind: &'static str,
-        truncated: u64,
-    ) -> Result<Encoded, StageError> {
+    fn done(&self, ids: Vec<String>, vectors: Vec<f32>, kind: ItemKind) -> Result<Encoded, StageError> {
         let dimension = self.encoder.config().embed_dim;
-        let broken = vectors.chunks(dimension).position(|vector| !vector.iter().all(|v| v.is_finite()));
-        if let Some(id) = broken.and_then(|row| ids.get(row)) {
-            return Err(EmbedError::NotFinite { kind, id: id.clone() }.into());
-        }
-        Ok(Encoded { ids, vectors, dimension, truncated })
+        check_finite(&vectors, dimension, &ids, kind)?;
+        Ok(Encoded { ids, vectors, dimension, truncated: 0, unknown_tokens: 0 })
+    }
+}
+
+/// Fails with the first item whose vector holds infinity or not-a-number.
+pub(super) fn check_finite(
+    vectors: &[f32],
+    dimension: usize,
+    ids: &[String],
+    kind: ItemKind,
+) -> Result<(), EmbedError> {
+    let broken = vectors.chunks(dimension).position(|vector| !vector.iter().all(|v| v.is_finite()));
+    match broken.and_then(|row| ids.get(row)) {
+        Some(id) => Err(EmbedError::NotFinite { kind: kind.as_str(), id: id.clone() }),
+        None => Ok(()),
     }
 }
 
 /// Unit vectors `[texts, embed_dim]` of texts, normalised as captions are.
 pub fn encode_texts(encoder: &Encoder, texts: &[&str]) -> Result<Vec<f32>, StageError> {
-    Ok(text_vectors(encoder, texts)?.0)
+    let tokenized = tokenize_all(encoder, texts.iter().copied());
+    Ok(encoder.encode_texts(&tokenized.tokens, texts.len())?)
 }
 
 /// Unit vectors `[pictures, embed_dim]` of decoded images.
 pub fn encode_images(encoder: &Encoder, pictures: &[Picture]) -> Result<Vec<f32>, StageError> {
-    let side = encoder.config().vision.image_resolution;
+    let side = encoder.config().vision.image_resolution();
     let mut pixels = vec![0.0; pictures.len() * 3 * side * side];
     for (pixels, picture) in pixels.chunks_exact_mut(3 * side * side).zip(pictures) {
         evaluation_pixels(picture, side as u32, pixels);
@@ -126,12 +142,17 @@ pub(super) fn write(
     Ok(writer.finish()?)
 }
 
-/// Vectors and the number of texts that were cut.
-fn text_vectors(encoder: &Encoder, texts: &[&str]) -> Result<(Vec<f32>, u64), StageError> {
-    let tokenizer = Tokenizer::default();
+/// A caption as the model takes it.
+pub(super) fn tokenize(text: &str, length: usize) -> Encoding {
+    Tokenizer::default().encode(&normalize_caption(text), length)
+}
+
+fn tokenize_all<'a>(encoder: &Encoder, texts: impl Iterator<Item = &'a str>) -> Tokenized {
     let length = encoder.config().context_length;
-    let encodings: Vec<_> = texts.iter().map(|text| tokenizer.encode(&normalize_caption(text), length)).collect();
-    let tokens: Vec<u32> = encodings.iter().flat_map(|encoding| &encoding.ids).copied().collect();
-    let truncated = encodings.iter().filter(|encoding| encoding.truncated).count() as u64;
-    Ok((encoder.encode_texts(&tokens, texts.len())?, truncated))
+    let encodings: Vec<Encoding> = texts.map(|text| tokenize(text, length)).collect();
+    Tokenized {
+        tokens: encodings.iter().flat_map(|encoding| &encoding.ids).copied().collect(),
+        truncated: encodings.iter().filter(|encoding| encoding.truncated).count() as u64,
+        unknown_tokens: encodings.iter().map(|encoding| encoding.unknown as u64).sum(),
+    }
 }

@@ -2,6 +2,8 @@
 
 mod encode;
 mod error;
+mod feature_writer;
+mod files;
 mod spec;
 mod table;
 
@@ -17,6 +19,8 @@ use crate::stage::{Shard, ShardReceipt, Stage, StageContext, StageError};
 
 pub use encode::{encode_images, encode_texts};
 pub use error::EmbedError;
+pub use feature_writer::FeatureFormat;
+pub use files::{FileJob, FileStats};
 pub use spec::{EmbedNeeds, EmbedSpec};
 pub use table::{EmbeddedModel, EmbeddingFile, EmbeddingSummary, Embeddings};
 
@@ -104,7 +108,7 @@ impl Stage for Embed {
                 job.texts(texts.get(rows).unwrap_or_default())?
             }
         };
-        let truncated = embeddings.truncated;
+        let (truncated, unknown) = (embeddings.truncated, embeddings.unknown_tokens);
         let written = encode::write(&context.out.join(file.path()), file, &model.fingerprint, embeddings)?;
         Ok(ShardReceipt {
             shard: shard.clone(),
@@ -112,7 +116,10 @@ impl Stage for Embed {
             rows_out: written,
             rows_quarantined: 0,
             files: vec![file.path()],
-            stats: BTreeMap::from([("truncated".to_owned(), json!(truncated))]),
+            stats: BTreeMap::from([
+                ("truncated".to_owned(), json!(truncated)),
+                ("unknown_tokens".to_owned(), json!(unknown)),
+            ]),
         })
     }
 

@@ -26,9 +26,14 @@ pub fn rows(root: &Path, splits: &[Split]) -> SourceRows {
     let readers: Vec<LineReader> = files(root, &splits)
         .into_iter()
         .zip(splits.iter().cycle().copied())
-        .map(|(path, split)| LineReader { path, split, open: None, line: 0, done: false })
+        .map(|(path, split)| LineReader::new(path, split, true))
         .collect();
     Box::new(readers.into_iter().flatten())
+}
+
+/// Rows of one file by itself, `.tsv` or `.jsonl`; texts need no labels.
+pub fn file_rows(path: &Path) -> SourceRows {
+    Box::new(LineReader::new(path.to_owned(), Split::Test, false))
 }
 
 /// Reads one file line by line.
@@ -38,13 +43,15 @@ struct LineReader {
     open: Option<BufReader<File>>,
     line: u64,
     done: bool,
+    /// Whether a text must say which images it belongs to.
+    labelled: bool,
 }
 
 #[derive(Deserialize)]
 struct TextLine {
     text_id: Value,
     text: String,
-    image_ids: Vec<Value>,
+    image_ids: Option<Vec<Value>>,
 }
 
 impl Iterator for LineReader {
@@ -70,6 +77,10 @@ impl Iterator for LineReader {
 }
 
 impl LineReader {
+    fn new(path: PathBuf, split: Split, labelled: bool) -> Self {
+        Self { path, split, open: None, line: 0, done: false, labelled }
+    }
+
     /// Reads one line of at most [`MAX_LINE_BYTES`]; the rest of a longer one is passed over.
     fn read_line(&mut self, line: &mut Vec<u8>) -> Result<usize, IngestError> {
         if self.open.is_none() {
@@ -133,7 +144,11 @@ impl LineReader {
                 return SourceRow::Bad { place, table: "texts", id: String::new(), reason };
             }
         };
-        let ids: Option<Vec<String>> = parsed.image_ids.iter().map(id_text).collect();
+        if self.labelled && parsed.image_ids.is_none() {
+            let reason = "`image_ids` is missing; a text without labels has an empty list".to_owned();
+            return SourceRow::Bad { place, table: "texts", id: parsed.text_id.to_string(), reason };
+        }
+        let ids: Option<Vec<String>> = parsed.image_ids.unwrap_or_default().iter().map(id_text).collect();
         match (id_text(&parsed.text_id), ids) {
             (Some(id), Some(image_ids)) => {
                 SourceRow::Text(TextRow { place, id, split: self.split, text: parsed.text, image_ids })

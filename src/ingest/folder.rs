@@ -1,4 +1,5 @@
 //! Image files in a folder with one file of captions, CSV or JSONL: `image`, `text`, optionally `split` and `family`.
+use std::collections::HashSet;
 use std::fs::File;
 use std::io::{BufRead, BufReader};
 use std::path::{Component, Path, PathBuf};
@@ -8,6 +9,7 @@ use serde::Deserialize;
 use super::source::{ImageContent, ImageRow, Place, SourceRow, SourceRows, TextRow};
 use super::spec::SplitSpec;
 use super::{IngestError, SplitRule};
+use crate::data::Split;
 
 /// A caption with its place.
 struct Caption {
@@ -25,7 +27,7 @@ struct CaptionFields {
     family: Option<String>,
 }
 
-type Captions = Box<dyn Iterator<Item = Result<Caption, IngestError>>>;
+type Captions = Box<dyn Iterator<Item = Result<Caption, IngestError>> + Send>;
 
 /// Rows of the folder. The captions are read twice: once for the images, once for the texts. An image that several
 /// captions name comes once per caption; the writer keeps the first.
@@ -61,6 +63,24 @@ pub fn image_files(root: &Path) -> Result<Vec<PathBuf>, IngestError> {
     }
     found.sort();
     Ok(found)
+}
+
+/// The image files below `root` by themselves. An id is the path below `root` without its ending, or with it where two
+/// files would share one.
+pub fn image_rows(root: &Path) -> Result<SourceRows, IngestError> {
+    let files = image_files(root)?;
+    let below = |path: &Path| path.strip_prefix(root).unwrap_or(path).to_owned();
+    let short: HashSet<PathBuf> = files.iter().map(|path| below(path).with_extension("")).collect();
+    let unique = short.len() == files.len();
+    let source = root.to_string_lossy().into_owned();
+    let root = root.to_owned();
+    Ok(Box::new(files.into_iter().zip(1..).map(move |(path, line)| {
+        let name = path.strip_prefix(&root).unwrap_or(&path);
+        let id = if unique { name.with_extension("") } else { name.to_owned() };
+        let place = Place { source: format!("{source}/{}", name.display()), line };
+        let id = id.to_string_lossy().into_owned();
+        Ok(SourceRow::Image(ImageRow { place, id, split: Split::Test, content: ImageContent::File(path) }))
+    })))
 }
 
 fn image_row(root: &Path, source: &str, rule: &SplitRule, caption: Caption) -> SourceRow {

@@ -5,6 +5,8 @@ mod dataset;
 mod decode;
 mod error;
 mod folder;
+mod perceptual_hash;
+mod picture;
 mod source;
 mod spec;
 mod split_rule;
@@ -16,14 +18,17 @@ use crate::data::{Fingerprint, FingerprintBuilder, Split};
 use crate::stage::{Shard, ShardReceipt, Stage, StageContext, StageError};
 use crate::store::digest_file;
 
+pub use chinese_clip::file_rows;
 pub use dataset::{Dataset, Pair, Text};
-pub use decode::{Mode, Picture, decode};
+pub use decode::decode;
 pub use error::IngestError;
+pub use folder::image_rows as folder_rows;
+pub use picture::{Mode, Picture, rounded_product};
+pub use source::{ImageContent, ImageRow, SourceRow, SourceRows};
 pub use spec::{IngestSpec, SourceSpec, SplitSpec};
 pub use split_rule::SplitRule;
 pub use writer::table_file;
 
-use source::SourceRows;
 use writer::{DatasetWriter, IngestStats};
 
 /// Version of the stage's results.

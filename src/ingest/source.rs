@@ -52,4 +52,4 @@ pub struct TextRow {
 }
 
 /// All images of a source, then all texts; never more than a few rows in memory.
-pub type SourceRows = Box<dyn Iterator<Item = Result<SourceRow, IngestError>>>;
+pub type SourceRows = Box<dyn Iterator<Item = Result<SourceRow, IngestError>> + Send>;

@@ -7,7 +7,8 @@ use arrow_array::types::{UInt32Type, UInt64Type};
 use rayon::prelude::*;
 use serde_json::{Value, json};
 
-use super::decode::{decode, perceptual_hash};
+use super::decode::decode;
+use super::perceptual_hash::perceptual_hash;
 use super::source::{ImageContent, ImageRow, Place, SourceRow, TextRow};
 use super::{IngestError, MAX_IMAGE_BYTES};
 use crate::data::Split;

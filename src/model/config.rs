@@ -1,10 +1,20 @@
 //! Hyper-parameters of the two towers; field names follow the reference's `model_configs`.
 use serde::{Deserialize, Serialize};
 
+use super::ModelError;
+
+/// The image tower. The two kinds have different fields, by which a file tells which it means.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum VisionConfig {
+    Vit(VitConfig),
+    ResNet(ResNetConfig),
+}
+
 /// The vision transformer.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct VisionConfig {
+pub struct VitConfig {
     /// Side of the square input in pixels.
     pub image_resolution: usize,
     pub layers: usize,
@@ -14,7 +24,46 @@ pub struct VisionConfig {
     pub head_width: usize,
 }
 
+/// CLIP's residual network with attention pooling.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ResNetConfig {
+    /// Side of the square input in pixels.
+    pub image_resolution: usize,
+    /// Bottleneck blocks of each of the four stages.
+    pub layers: [usize; 4],
+    /// Channels of the first stage.
+    pub width: usize,
+}
+
 impl VisionConfig {
+    /// Side of the square input in pixels.
+    pub fn image_resolution(&self) -> usize {
+        match self {
+            Self::Vit(vit) => vit.image_resolution,
+            Self::ResNet(resnet) => resnet.image_resolution,
+        }
+    }
+
+    /// The same tower for another input; position embeddings are interpolated when weights are fitted to it.
+    pub fn with_resolution(mut self, side: usize) -> Self {
+        match &mut self {
+            Self::Vit(vit) => vit.image_resolution = side,
+            Self::ResNet(resnet) => resnet.image_resolution = side,
+        }
+        self
+    }
+
+    /// Pixels that one position embedding stands for, along a side.
+    fn stride(&self) -> usize {
+        match self {
+            Self::Vit(vit) => vit.patch_size,
+            Self::ResNet(_) => ResNetConfig::STRIDE,
+        }
+    }
+}
+
+impl VitConfig {
     /// Attention heads.
     pub fn heads(&self) -> usize {
         self.width / self.head_width
@@ -23,6 +72,26 @@ impl VisionConfig {
     /// Patches per image, without the class token.
     pub fn patches(&self) -> usize {
         (self.image_resolution / self.patch_size).pow(2)
+    }
+}
+
+impl ResNetConfig {
+    /// Pixels per cell of the last feature map, along a side.
+    const STRIDE: usize = 32;
+
+    /// Channels of the last feature map.
+    pub fn channels(&self) -> usize {
+        self.width * 32
+    }
+
+    /// Heads of the attention pooling.
+    pub fn heads(&self) -> usize {
+        self.channels() / 64
+    }
+
+    /// Cells of the last feature map.
+    pub fn cells(&self) -> usize {
+        (self.image_resolution / Self::STRIDE).pow(2)
     }
 }
 
@@ -57,22 +126,57 @@ pub struct ClipConfig {
     pub text: TextConfig,
 }
 
+/// What a user may change of a published configuration without other weights.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct ConfigChanges {
+    /// Side of the square input in pixels.
+    pub image_resolution: Option<usize>,
+    /// Tokens per text.
+    pub context_length: Option<usize>,
+}
+
 impl ClipConfig {
-    /// Number of parameters of both towers, projections and the logit scale included.
-    pub fn parameter_count(&self) -> usize {
-        let v = &self.vision;
-        let block = 12 * v.width * v.width + 13 * v.width;
-        let visual = v.width
-            + (v.patches() + 1) * v.width
-            + 3 * v.patch_size * v.patch_size * v.width
-            + 4 * v.width
-            + v.layers * block
-            + v.width * self.embed_dim;
-        let t = &self.text;
-        let h = t.hidden_size;
-        let layer = 4 * (h * h + h) + 2 * h * t.intermediate_size + t.intermediate_size + h + 4 * h;
-        let tables = t.vocab_size + t.max_position_embeddings + t.type_vocab_size;
-        let bert = tables * h + 2 * h + t.layers * layer;
-        visual + bert + h * self.embed_dim + 1
+    /// The configuration with changes, checked.
+    pub fn with(mut self, changes: ConfigChanges) -> Result<Self, ModelError> {
+        if let Some(side) = changes.image_resolution {
+            self.vision = self.vision.with_resolution(side);
+        }
+        if let Some(length) = changes.context_length {
+            self.context_length = length;
+        }
+        self.check()?;
+        Ok(self)
+    }
+
+    /// Refuses numbers that no model can be built from, so that a hostile file cannot make the program fail later.
+    pub fn check(&self) -> Result<(), ModelError> {
+        let text = &self.text;
+        let stride = self.vision.stride();
+        let (width, head) = match &self.vision {
+            VisionConfig::Vit(vit) => (vit.width, vit.head_width),
+            VisionConfig::ResNet(resnet) => (resnet.channels(), 64),
+        };
+        let layers = match &self.vision {
+            VisionConfig::Vit(vit) => vit.layers,
+            VisionConfig::ResNet(resnet) => resnet.layers.iter().copied().min().unwrap_or(0),
+        };
+        let positive = [self.embed_dim, width, head, layers, stride, text.hidden_size, text.heads, text.layers];
+        let problem = if positive.contains(&0) || text.intermediate_size == 0 || text.vocab_size == 0 {
+            "a size is zero"
+        } else if width % head != 0 {
+            "the vision width is no multiple of the head width"
+        } else if text.hidden_size % text.heads != 0 {
+            "the hidden size is no multiple of the heads"
+        } else if self.vision.image_resolution() < stride || self.vision.image_resolution() % stride != 0 {
+            "the image resolution is no multiple of the patch size"
+        } else if !(3..=text.max_position_embeddings).contains(&self.context_length) {
+            return Err(ModelError::ContextTooLong {
+                expected: text.max_position_embeddings,
+                found: self.context_length,
+            });
+        } else {
+            return Ok(());
+        };
+        Err(ModelError::ImpossibleConfig { name: self.name.clone(), problem })
     }
 }

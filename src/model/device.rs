@@ -60,6 +60,11 @@ impl ComputeDevice {
         &self.name
     }
 
+    /// Whether our own products run instead of Burn's.
+    pub(crate) fn is_cpu(&self) -> bool {
+        self.name == CPU
+    }
+
     /// The plain device, for inference.
     pub(crate) fn plain(&self) -> Device {
         self.device.clone()
@@ -72,7 +77,7 @@ impl ComputeDevice {
 
     /// Runs two independent pieces of work: side by side on a CPU, one after the other where one device serves both.
     pub(crate) fn join<A: Send, B>(&self, first: impl FnOnce() -> A + Send, second: impl FnOnce() -> B) -> (A, B) {
-        if self.name != CPU {
+        if !self.is_cpu() {
             return (first(), second());
         }
         std::thread::scope(|scope| {

@@ -18,6 +18,20 @@ pub enum ModelError {
         "weights hold {count} tensors that the model has no place for, the first is `{first}`; check the preset against the weights"
     )]
     UnusedTensors { count: usize, first: String },
+    #[error(
+        "{path}: holds no Chinese-CLIP: the tensor `{key}` is missing; give a checkpoint of the reference, of Hugging Face or of tuwen"
+    )]
+    NotAModel { path: PathBuf, key: String },
+    #[error(
+        "{path}: no published model has these shapes, and widths of heads leave no trace in them; give --preset or --config"
+    )]
+    UnknownArchitecture { path: PathBuf },
+    #[error("{path}: no model.safetensors or pytorch_model.bin in this folder")]
+    NoWeights { path: PathBuf },
+    #[error("{path}: the tokenizer does not fit: tuwen's has {expected}, the model's {found}")]
+    TokenizerMismatch { path: PathBuf, expected: String, found: String },
+    #[error("Hugging Face's ChineseCLIPModel has no residual network; export `{name}` as chinese-clip or tuwen")]
+    NoHuggingFaceLayout { name: String },
     #[error("{path}: not a readable checkpoint: {reason}; expected .safetensors or a .pt state dict")]
     UnreadableWeights { path: PathBuf, reason: String },
     #[error("{path}: {source}")]
@@ -28,8 +42,12 @@ pub enum ModelError {
     UnknownDevice { name: String },
     #[error("device `{name}` is not on this machine: {reason}; use --device cpu or auto")]
     MissingDevice { name: String, reason: String },
-    #[error("text is {found} tokens wide, the model takes at most {expected}; lower context_length")]
+    #[error("context length {found} does not fit: the model takes 3 to {expected} tokens; change context_length")]
     ContextTooLong { expected: usize, found: usize },
+    #[error("token id {id} is outside the vocabulary of {expected}; the tokenizer and the model do not fit")]
+    UnknownToken { id: u32, expected: usize },
+    #[error("configuration `{name}` is impossible: {problem}; check it against the weights")]
+    ImpossibleConfig { name: String, problem: &'static str },
     #[error("the device failed: {reason}; lower the batch size or resume later")]
     Device { reason: String },
 }
@@ -39,6 +57,7 @@ impl ModelError {
     pub fn class(&self) -> ErrorClass {
         match self {
             Self::Io { source, .. } => ErrorClass::of_io(source),
+            Self::NoWeights { .. } => ErrorClass::NotFound,
             Self::UnknownDevice { .. } | Self::MissingDevice { .. } => ErrorClass::Unavailable,
             Self::Device { .. } => ErrorClass::Temporary,
             _ => ErrorClass::BadInput,

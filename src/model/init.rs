@@ -38,8 +38,9 @@ impl ParameterSource for RandomSource {
 }
 
 /// The reference's rules: BERT normal(0.02); embeddings and `proj` of the vision tower normal(width^-0.5);
-/// `in_proj` Xavier-uniform; the other linear layers `uniform(1/sqrt(fan_in))`; `text_projection` normal(hidden^-0.5);
-/// the logit scale ln(1/0.07).
+/// `in_proj` Xavier-uniform; the other linear layers and convolutions `uniform(1/sqrt(fan_in))`; attention pooling
+/// normal(channels^-0.5) and the last batch norm of a residual block zero; `text_projection` normal(hidden^-0.5); the
+/// logit scale ln(1/0.07).
 fn distribution(key: &str, shape: &[usize]) -> Distribution {
     let rows = shape.first().copied().unwrap_or(1) as f64;
     let fan_in = shape.iter().skip(1).product::<usize>().max(1) as f64;
@@ -49,7 +50,14 @@ fn distribution(key: &str, shape: &[usize]) -> Distribution {
         "text_projection" | "visual.proj" => Distribution::Normal { std: rows.powf(-0.5) },
         "visual.class_embedding" => Distribution::Normal { std: rows.powf(-0.5) },
         "visual.positional_embedding" => Distribution::Normal { std: fan_in.powf(-0.5) },
+        _ if last == "running_var" => Distribution::Constant(1.0),
+        _ if key.ends_with("bn3.weight") && key.starts_with("visual.layer") => Distribution::Constant(0.0),
         _ if is_norm(key) => Distribution::Constant(if last == "weight" { 1.0 } else { 0.0 }),
+        "visual.attnpool.positional_embedding" => Distribution::Normal { std: fan_in.powf(-0.5) },
+        _ if key.starts_with("visual.attnpool.") && last == "weight" => Distribution::Normal { std: fan_in.powf(-0.5) },
+        // RN50 pools 2,048 channels into 1,024 dimensions.
+        "visual.attnpool.c_proj.bias" => Distribution::Uniform { bound: (rows * 2.0).powf(-0.5) },
+        _ if key.starts_with("visual.attnpool.") => Distribution::Uniform { bound: rows.powf(-0.5) },
         _ if key.starts_with("bert.") => match last {
             "bias" => Distribution::Constant(0.0),
             _ => Distribution::Normal { std: 0.02 },
@@ -64,7 +72,9 @@ fn distribution(key: &str, shape: &[usize]) -> Distribution {
 }
 
 fn is_norm(key: &str) -> bool {
-    key.split('.').any(|part| part == "LayerNorm" || part.starts_with("ln_"))
+    let is_batch_norm = |part: &str| part.starts_with("bn") || part.starts_with("running_");
+    key.split('.').any(|part| part == "LayerNorm" || part.starts_with("ln_") || is_batch_norm(part))
+        || key.contains("downsample.1.")
 }
 
 fn generator(seed: u64, key: &str) -> ChaCha8Rng {

@@ -5,10 +5,13 @@
 mod checkpoint;
 mod clip;
 mod config;
+mod cpu;
 mod device;
+mod encoder;
 mod error;
 mod init;
 mod layer;
+mod layout;
 mod loss;
 mod optimizer;
 mod parameters;
@@ -17,16 +20,22 @@ mod similarity;
 pub mod text;
 pub mod vision;
 
-pub use checkpoint::{Checkpoint, read_reference_weights, read_safetensors, write_safetensors};
-pub use clip::{ClipModel, Encoder, normalize_rows, random_state};
-pub use config::{ClipConfig, TextConfig, VisionConfig};
+pub use checkpoint::{
+    Checkpoint, ModelFile, WeightsFormat, open_model, read_config, read_safetensors, weights_file, write_hugging_face,
+    write_pytorch, write_safetensors,
+};
+pub use clip::ClipModel;
+pub use config::{ClipConfig, ConfigChanges, ResNetConfig, TextConfig, VisionConfig, VitConfig};
 pub use device::{ComputeDevice, DeviceChoice};
+pub use encoder::{Encoder, normalize_rows};
 pub use error::ModelError;
 pub use init::RandomSource;
 pub use layer::{Forward, Precision};
+pub use layout::{ParameterCount, TensorLayout};
 pub use loss::contrastive_loss;
 pub use optimizer::{AdamW, AdamWConfig, LossScale, Step, StepOutcome};
 pub use parameters::{NamedTensor, ParameterSource, StateDict};
-pub use preset::{PRESETS, preset};
+pub use preset::{PRESETS, TEXT_PRESETS, preset, text_preset, text_preset_name};
 pub use similarity::Gallery;
 pub use text::tokenizer::{Encoding, Tokenizer, normalize_caption};
+pub use vision::{MEAN, STD};

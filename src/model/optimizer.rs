@@ -4,11 +4,13 @@ use std::collections::BTreeMap;
 use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
 use burn::tensor::{Gradients, Int, Tensor, TensorData};
 
-use super::clip::{ClipModel, Encoder, image_tensor, read, reject_unused, token_tensor};
+use super::clip::{ClipModel, image_tensor, read, token_tensor};
 use super::config::ClipConfig;
 use super::device::ComputeDevice;
+use super::encoder::Encoder;
 use super::error::ModelError;
 use super::layer::{Forward, Precision};
+use super::layout::is_parameter;
 use super::loss::contrastive_loss;
 use super::parameters::{self, KeyPath, NamedTensor, StateDict};
 
@@ -100,13 +102,13 @@ impl Step {
     /// Builds the model from `state` for training.
     pub fn new(
         config: &ClipConfig,
-        mut state: StateDict,
+        state: StateDict,
         device: &ComputeDevice,
         adamw: AdamWConfig,
         precision: Precision,
     ) -> Result<Self, ModelError> {
+        let mut state = config.fit(state)?;
         let model = ClipModel::load(config, &mut state, &device.autodiff())?;
-        reject_unused(&state)?;
         Ok(Self {
             model: Some(model),
             config: config.clone(),
@@ -143,7 +145,7 @@ impl Step {
 
     /// The current weights as an encoder for validation.
     pub fn encoder(&self) -> Result<Encoder, ModelError> {
-        Ok(Encoder::from_model(self.model()?.clone().valid(), &self.config, &self.device))
+        Encoder::from_model(self.model()?.clone().valid(), &self.config, &self.device)
     }
 
     /// The current weights.
@@ -181,7 +183,7 @@ impl Step {
         self.loss_scale.factor = f64::from(scalar("loss_scale")?);
         self.loss_scale.good_steps = scalar("good_steps")? as u32;
         let device = self.device.plain();
-        for (_, key) in parameters::keys(self.model()?) {
+        for (_, key) in parameters::keys(self.model()?).into_iter().filter(|(_, key)| is_parameter(key)) {
             let mut moment = |name: &str| -> Result<(Tensor<1>, Vec<usize>), ModelError> {
                 let key = format!("{name}.{key}");
                 let missing = ModelError::MissingTensor { key: key.clone(), expected: Vec::new() };
@@ -268,8 +270,8 @@ struct Update<'a> {
 }
 
 impl ModuleMapper for Update<'_> {
-    fn enter_module(&mut self, name: &str, _container_type: &str) {
-        self.path.enter(name);
+    fn enter_module(&mut self, name: &str, container_type: &str) {
+        self.path.enter(name, container_type);
     }
 
     fn exit_module(&mut self, _name: &str, _container_type: &str) {

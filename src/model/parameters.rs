@@ -71,11 +71,14 @@ pub(crate) struct KeyPath {
 }
 
 impl KeyPath {
-    pub(crate) fn enter(&mut self, field: &str) {
-        // Field names that Rust or its style cannot spell as the reference does.
+    pub(crate) fn enter(&mut self, field: &str, container: &str) {
+        // Field names that Rust or its style cannot spell as the reference does; a variant of an enum has no name there.
         let part = match field {
+            _ if container.starts_with("Enum:") => "",
             "self_attention" => "self",
             "layer_norm" => "LayerNorm",
+            "shortcut_conv" => "0",
+            "shortcut_norm" => "1",
             other => other,
         };
         self.parts.push(part.to_owned());
@@ -86,11 +89,12 @@ impl KeyPath {
     }
 
     pub(crate) fn key(&self) -> String {
-        self.parts.join(".")
+        let named: Vec<&str> = self.parts.iter().map(String::as_str).filter(|part| !part.is_empty()).collect();
+        named.join(".")
     }
 }
 
-/// The reference key of every float parameter, in module order.
+/// The reference key of every float tensor, in module order.
 pub(crate) fn keys<M: Module>(module: &M) -> Vec<(ParamId, String)> {
     let mut visitor = KeyVisitor::default();
     module.visit(&mut visitor);
@@ -118,8 +122,8 @@ impl ModuleVisitor for KeyVisitor {
         self.found.push((param.id, self.path.key()));
     }
 
-    fn enter_module(&mut self, name: &str, _container_type: &str) {
-        self.path.enter(name);
+    fn enter_module(&mut self, name: &str, container_type: &str) {
+        self.path.enter(name, container_type);
     }
 
     fn exit_module(&mut self, _name: &str, _container_type: &str) {
@@ -146,8 +150,8 @@ impl ModuleVisitor for StateVisitor {
         }
     }
 
-    fn enter_module(&mut self, name: &str, _container_type: &str) {
-        self.path.enter(name);
+    fn enter_module(&mut self, name: &str, container_type: &str) {
+        self.path.enter(name, container_type);
     }
 
     fn exit_module(&mut self, _name: &str, _container_type: &str) {

@@ -9,6 +9,7 @@ use crate::embed::Embed;
 use crate::evaluate::Evaluate;
 use crate::index::BuildIndex;
 use crate::ingest::{Ingest, IngestError};
+use crate::model::weights_file;
 use crate::report::Report;
 use crate::stage::{Stage, StageError};
 use crate::store::digest_file;
@@ -74,7 +75,7 @@ impl Resolved {
             }
             StageSpec::Model(spec) => {
                 if let Some(path) = &spec.weights {
-                    replace(&mut settings, "/weights", &file_digest(path)?);
+                    replace(&mut settings, "/weights", &file_digest(&weights_file(path)?)?);
                 }
             }
             StageSpec::Index(spec) => {

@@ -55,7 +55,7 @@ fn model_facts(id: &str, input: &Input, context: &StageContext<'_>) -> Result<Mo
     };
     Ok(ModelFacts {
         id: id.to_owned(),
-        parameters: config.parameter_count(),
+        parameters: config.parameters().total,
         preset: config.name,
         tuned_on: of_kind(ArtifactKind::Dataset),
         tuned_from: of_kind(ArtifactKind::Checkpoint),

@@ -5,9 +5,7 @@ use std::path::Path;
 use serde_json::json;
 
 use super::ModelSpec;
-use crate::model::{
-    Checkpoint, ClipConfig, ComputeDevice, Encoder, ModelError, Precision, preset, random_state, read_reference_weights,
-};
+use crate::model::{Checkpoint, ClipConfig, ConfigChanges, ModelError, open_model, preset, text_preset};
 use crate::stage::{Shard, ShardReceipt, Stage, StageContext, StageError};
 
 /// Writes the starting checkpoint.
@@ -21,14 +19,11 @@ impl BaseModel {
     /// The preset with the file's own changes.
     pub fn config(&self) -> Result<ClipConfig, ModelError> {
         let mut config = preset(&self.spec.preset)?;
-        if let Some(length) = self.spec.context_length {
-            let expected = config.text.max_position_embeddings;
-            if length > expected {
-                return Err(ModelError::ContextTooLong { expected, found: length });
-            }
-            config.context_length = length;
+        if let Some(name) = &self.spec.text_model {
+            config.text = text_preset(name)?;
         }
-        Ok(config)
+        let ModelSpec { image_resolution, context_length, .. } = self.spec;
+        config.with(ConfigChanges { image_resolution, context_length })
     }
 }
 
@@ -36,11 +31,11 @@ impl Stage for BaseModel {
     fn run_shard(&self, context: &StageContext<'_>, shard: &Shard) -> Result<ShardReceipt, StageError> {
         let config = self.config()?;
         let state = match &self.spec.weights {
-            None => random_state(&config, self.seed)?,
-            // Building the model once checks every name and shape.
+            None => config.random_state(self.seed)?,
             Some(path) => {
-                let state = read_reference_weights(path)?;
-                Encoder::new(&config, state, &ComputeDevice::cpu(), Precision::Fp32)?.state_dict()?
+                let model = open_model(path, Some(config.clone()), ConfigChanges::default())?;
+                model.check_tokenizer()?;
+                model.state
             }
         };
         let parameters = state.values().map(|tensor| tensor.values.len() as u64).sum::<u64>();

@@ -57,7 +57,7 @@ impl<'a> Run<'a> {
         start: StateDict,
     ) -> Result<Self, StageError> {
         let spec = &stage.spec;
-        let side = config.vision.image_resolution as u32;
+        let side = config.vision.image_resolution() as u32;
         check_crop_size(&spec.augment, side)?;
         let loader = Loader::new(
             dataset,

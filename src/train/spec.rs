@@ -17,6 +17,14 @@ pub struct ModelSpec {
     /// the pipeline file.
     #[serde(default)]
     pub weights: Option<PathBuf>,
+    /// Another text tower than the preset's own, e.g. `RBT3-chinese`.
+    #[serde(default)]
+    pub text_model: Option<String>,
+    /// Side of the square input in pixels, a multiple of the patch size; the preset's own if left out. Position
+    /// embeddings of the weights are interpolated.
+    #[serde(default)]
+    #[schemars(range(min = 14, max = 1024))]
+    pub image_resolution: Option<usize>,
     /// Tokens per text, `[CLS]` and `[SEP]` included; the preset's own if left out.
     #[serde(default)]
     #[schemars(range(min = 3, max = 512))]

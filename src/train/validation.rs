@@ -83,7 +83,7 @@ impl<'a> ValidationPool<'a> {
     }
 
     fn encode_images(&self, encoder: &Encoder) -> Result<Vec<f32>, StageError> {
-        let side = encoder.config().vision.image_resolution;
+        let side = encoder.config().vision.image_resolution();
         let mut features = Vec::new();
         for ids in self.images.chunks(BATCH) {
             let pixels = evaluation_batch(self.dataset, ids, side)?;

@@ -1,5 +1,7 @@
 //! The program as a user meets it: commands, exit codes, what is printed.
 
 mod check;
+mod encode;
+mod model;
 mod run;
 mod search;

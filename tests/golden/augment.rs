@@ -43,12 +43,8 @@ fn pictures_equal_pillow_to_the_last_bit() {
     let cases: Vec<Value> = serde_json::from_slice(&fs::read(fixture("augment/cases.json")).unwrap()).unwrap();
     let mut checked = 0;
     for case in &cases {
-        let source = case["source"].as_str().unwrap();
-        // A palette is expanded by the decoder before it can be resized by nearest neighbour as Pillow does.
-        if source == "palette.png" {
-            continue;
-        }
-        let found = apply(open(source), case["op"].as_str().unwrap(), &case["params"]);
+        let source = open(case["source"].as_str().unwrap());
+        let found = apply(source, case["op"].as_str().unwrap(), &case["params"]);
         let expected = open(case["expected"].as_str().unwrap());
         let differing = found.pixels.iter().zip(&expected.pixels).filter(|(a, b)| a != b).count();
         assert_eq!(found.pixels.len(), expected.pixels.len(), "{case}");
@@ -56,4 +52,24 @@ fn pictures_equal_pillow_to_the_last_bit() {
         checked += 1;
     }
     assert!(checked >= 20, "only {checked} cases");
+}
+
+#[test]
+fn every_kind_of_file_looks_to_the_model_as_the_reference_sees_it() {
+    let folder = fixture("preprocess");
+    let cases: Vec<Value> = serde_json::from_slice(&fs::read(folder.join("cases.json")).unwrap()).unwrap();
+    let mut wrong = Vec::new();
+    for case in &cases {
+        let read = |field: &str| decode(&fs::read(folder.join(case[field].as_str().unwrap())).unwrap()).unwrap().0;
+        let found = squash(&read("source"), case["size"].as_u64().unwrap() as u32);
+        let expected = read("expected").into_rgb();
+        assert_eq!((found.width, found.height), (expected.width, expected.height), "{case}");
+        let steps = found.pixels.iter().zip(&expected.pixels).map(|(a, b)| a.abs_diff(*b));
+        let differing = steps.clone().filter(|step| *step > 0).count();
+        if differing > 0 {
+            wrong.push(format!("{}: {differing} values by up to {}", case["source"], steps.max().unwrap()));
+        }
+    }
+    assert!(cases.len() >= 37, "only {} cases", cases.len());
+    assert!(wrong.is_empty(), "{wrong:#?}");
 }

@@ -13,7 +13,7 @@ FILTERS = {"bilinear": InterpolationMode.BILINEAR, "bicubic": InterpolationMode.
 CROP = {"x": 7, "y": 5, "width": 31, "height": 27, "size": 32}
 
 
-def picture(width, height, rng):
+def picture(width, height, rng, noise=20):
     """A gradient with shapes on it and noise over it."""
     y, x = np.mgrid[0:height, 0:width]
     gradient = np.stack([255 * x / width, 255 * y / height, 255 * (1 - x / width)], axis=-1)
@@ -23,8 +23,8 @@ def picture(width, height, rng):
     draw.rectangle((width * 0.55, height * 0.4, width * 0.9, height * 0.9), fill=(250, 220, 60))
     draw.line((0, height - 1, width - 1, 0), fill=(20, 120, 40), width=2)
     draw.rectangle((0, 0, width * 0.2, height * 0.15), fill=(255, 255, 255))
-    noise = rng.integers(-20, 21, (height, width, 3))
-    return Image.fromarray(np.clip(np.asarray(image).astype(int) + noise, 0, 255).astype(np.uint8))
+    offsets = rng.integers(-noise, noise + 1, (height, width, 3))
+    return Image.fromarray(np.clip(np.asarray(image).astype(int) + offsets, 0, 255).astype(np.uint8))
 
 
 def sources(rng):

@@ -3,6 +3,7 @@
 mod augment;
 mod model;
 mod tokenizer;
+mod zoo;
 
 use std::path::PathBuf;
 

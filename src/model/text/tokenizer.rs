@@ -16,7 +16,8 @@ pub const SEP: u32 = 102;
 
 /// Words of more characters than this are unknown.
 const MAX_WORD_CHARS: usize = 200;
-const VOCABULARY: &str = include_str!("vocab.txt");
+/// One entry a line.
+pub(crate) const VOCABULARY: &str = include_str!("vocab.txt");
 
 /// The WordPiece tokenizer over the 21,128 entries of bert-base-chinese; cheap to clone.
 #[derive(Debug, Clone)]
@@ -45,6 +46,9 @@ impl Default for Tokenizer {
 }
 
 impl Tokenizer {
+    /// Entries of the vocabulary.
+    pub const VOCABULARY_SIZE: usize = 21_128;
+
     /// BLAKE3 of the vocabulary, 64 hexadecimal characters.
     pub fn digest(&self) -> String {
         blake3::hash(VOCABULARY.as_bytes()).to_hex().to_string()

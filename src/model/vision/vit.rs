@@ -2,7 +2,7 @@
 use burn::module::{Module, Param};
 use burn::tensor::Tensor;
 
-use crate::model::config::VisionConfig;
+use crate::model::config::VitConfig;
 use crate::model::error::ModelError;
 use crate::model::layer::{Forward, LayerNorm, Linear, attention, linear, merge_heads, quick_gelu, split_heads};
 use crate::model::parameters::ParameterLoader;
@@ -55,11 +55,7 @@ struct Mlp {
 }
 
 impl VisionTransformer {
-    pub(crate) fn load(
-        mut at: ParameterLoader<'_>,
-        config: &VisionConfig,
-        embed_dim: usize,
-    ) -> Result<Self, ModelError> {
+    pub(crate) fn load(mut at: ParameterLoader<'_>, config: &VitConfig, embed_dim: usize) -> Result<Self, ModelError> {
         let width = config.width;
         let patch = config.patch_size;
         let mut resblocks = Vec::with_capacity(config.layers);
@@ -109,7 +105,7 @@ impl PatchEmbedding {
 }
 
 impl Block {
-    fn load(mut at: ParameterLoader<'_>, config: &VisionConfig) -> Result<Self, ModelError> {
+    fn load(mut at: ParameterLoader<'_>, config: &VitConfig) -> Result<Self, ModelError> {
         let width = config.width;
         let mut attn = at.at("attn");
         let attn = SelfAttention {

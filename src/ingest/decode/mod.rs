@@ -1,0 +1,88 @@
+//! Image bytes to pixels in Pillow's modes, with limits before any allocation.
+
+mod bmp;
+mod gif;
+mod png;
+
+use std::io::Cursor;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use image::{ColorType, DynamicImage, ImageFormat, ImageReader, Limits};
+
+use super::{IngestError, Mode, Picture};
+
+/// Pillow's own limit against decompression bombs.
+const MAX_PIXELS: u64 = 178_956_970;
+const MAX_ALLOCATION: u64 = 1 << 30;
+
+/// Decodes JPEG, PNG, WebP, GIF (first frame) or BMP, whatever the file's name says. EXIF orientation and colour profiles
+/// are ignored, as the reference ignores them. Returns the format's name too.
+pub fn decode(bytes: &[u8]) -> Result<(Picture, &'static str), IngestError> {
+    // A defect of a decoder on a hostile file must not end the run.
+    match catch_unwind(AssertUnwindSafe(|| decode_unguarded(bytes))) {
+        Ok(result) => result,
+        Err(_) => Err(unreadable("the decoder failed")),
+    }
+}
+
+fn decode_unguarded(bytes: &[u8]) -> Result<(Picture, &'static str), IngestError> {
+    let Ok(format) = image::guess_format(bytes) else {
+        return Err(unreadable("not a JPEG, PNG, WebP, GIF or BMP file"));
+    };
+    match format {
+        ImageFormat::Png => Ok((png::decode(bytes)?, "png")),
+        ImageFormat::Gif => Ok((gif::decode(bytes)?, "gif")),
+        ImageFormat::Bmp => Ok((bmp::decode(bytes)?, "bmp")),
+        ImageFormat::Jpeg if !ends_in_marker(bytes) => Err(unreadable("JPEG data end early")),
+        ImageFormat::Jpeg => Ok((generic(bytes, format)?, "jpeg")),
+        ImageFormat::WebP => Ok((generic(bytes, format)?, "webp")),
+        _ => Err(unreadable("not a JPEG, PNG, WebP, GIF or BMP file")),
+    }
+}
+
+/// A format whose decoder gives the stored mode by itself.
+fn generic(bytes: &[u8], format: ImageFormat) -> Result<Picture, IngestError> {
+    let open = || ImageReader::with_format(Cursor::new(bytes), format);
+    let (width, height) = open().into_dimensions().map_err(|error| unreadable(&error))?;
+    check_pixels(width, height)?;
+    let mut reader = open();
+    let mut limits = Limits::default();
+    limits.max_alloc = Some(MAX_ALLOCATION);
+    reader.limits(limits);
+    Ok(picture(reader.decode().map_err(|error| unreadable(&error))?))
+}
+
+fn picture(image: DynamicImage) -> Picture {
+    let (width, height) = (image.width(), image.height());
+    let (mode, pixels) = match image.color() {
+        ColorType::L8 => (Mode::Luma, image.into_luma8().into_raw()),
+        ColorType::La8 => (Mode::LumaAlpha, image.into_luma_alpha8().into_raw()),
+        ColorType::Rgba8 => (Mode::Rgba, image.into_rgba8().into_raw()),
+        _ => (Mode::Rgb, image.into_rgb8().into_raw()),
+    };
+    Picture { width, height, mode, pixels }
+}
+
+/// Fails for more pixels than Pillow would open.
+fn check_pixels(width: u32, height: u32) -> Result<(), IngestError> {
+    if u64::from(width) * u64::from(height) > MAX_PIXELS {
+        return Err(unreadable(&format!("{width} x {height} pixels, at most {MAX_PIXELS} are accepted")));
+    }
+    Ok(())
+}
+
+/// Decoders fill the missing half of a cut JPEG with grey; a whole one holds an end-of-image marker after its last
+/// scan.
+fn ends_in_marker(bytes: &[u8]) -> bool {
+    let start = memchr::memmem::rfind(bytes, &[0xff, 0xda]).unwrap_or(0);
+    memchr::memmem::rfind(bytes, &[0xff, 0xd9]).is_some_and(|end| end > start)
+}
+
+/// Whether a palette is the greys in order, which makes a picture of indices one of luminance.
+fn is_grey_ramp(colors: &[[u8; 3]]) -> bool {
+    colors.iter().enumerate().all(|(index, color)| color.iter().all(|value| usize::from(*value) == index))
+}
+
+fn unreadable(reason: &(impl std::fmt::Display + ?Sized)) -> IngestError {
+    IngestError::Decode { reason: reason.to_string() }
+}
