@@ -11,6 +11,7 @@ from pathlib import Path
 
 import torch
 from cn_clip.clip import tokenize
+from cn_clip.clip.model import LayerNorm
 from cn_clip.clip.utils import create_model
 from cn_clip.eval.data import _preprocess_text
 
@@ -36,6 +37,9 @@ def main(precision):
     model = create_model("ViT-B-16@RoBERTa-wwm-ext-base-chinese").float().eval()
     dtype = torch.bfloat16 if precision == "bf16" else torch.float32
     model = model.to(dtype)
+    for module in model.modules():
+        if isinstance(module, LayerNorm):  # the reference keeps these in 32 bits
+            module.float()
     lines = (Path(__file__).parent / "texts.jsonl").read_text().splitlines()
     texts = tokenize([_preprocess_text(json.loads(line)["text"]) for line in lines], 52)
     pixels = torch.randn(max(BATCHES), 3, 224, 224, dtype=dtype)

@@ -80,7 +80,7 @@ pub fn adjust_hue(rgb: &mut Picture, shift: f64) {
 }
 
 /// `d + f · (v - d)` in 32 bits, clipped and truncated.
-fn blend(degenerate: u8, value: u8, factor: f64) -> u8 {
+pub(super) fn blend(degenerate: u8, value: u8, factor: f64) -> u8 {
     let (degenerate, value) = (f32::from(degenerate), f32::from(value));
     (degenerate + factor as f32 * (value - degenerate)) as u8
 }

@@ -1,12 +1,18 @@
 //! What may an image look like to the model? Random transformations for training, one fixed for evaluation.
 
+mod affine;
+mod auto_augment;
 mod color_jitter;
+mod histogram;
 mod normalize;
+mod operation;
+mod point;
 mod random_horizontal_flip;
 mod random_resized_crop;
 mod resample;
 mod resize;
 mod sampling;
+mod sharpness;
 mod spec;
 
 use rayon::prelude::*;
@@ -14,12 +20,18 @@ use rayon::prelude::*;
 use crate::ingest::{Dataset, Picture, decode};
 use crate::stage::StageError;
 
+pub use affine::{rotate, shear_x};
+pub use auto_augment::{AutoAugment, Policy};
 pub use color_jitter::{ColorJitter, adjust_brightness, adjust_contrast, adjust_hue, adjust_saturation};
+pub use histogram::{auto_contrast, equalize};
 pub use normalize::normalize;
+pub use operation::Operation;
+pub use point::{invert, posterize, solarize};
 pub use random_horizontal_flip::{RandomHorizontalFlip, flip};
 pub use random_resized_crop::{CropBox, RandomResizedCrop};
 pub use resize::{Interpolation, crop_resize, squash};
 pub use sampling::{ItemRng, item_rng};
+pub use sharpness::adjust_sharpness;
 pub use spec::AugmentSpec;
 
 /// Pixels for the model, `[3, side, side]`, of an image as evaluation sees it: squashed to a square with bicubic
@@ -39,14 +51,16 @@ pub fn evaluation_batch(dataset: &Dataset, ids: &[String], side: usize) -> Resul
     Ok(pixels)
 }
 
-/// An image as training sees it, RGB, `side` × `side`: each step of `steps` in turn, drawn from `rng`.
+/// An image as training sees it, RGB, `side` × `side`: each step of `steps` in turn, drawn from `rng`. Crops and flips work
+/// in the image's own mode, as in the reference; colours are changed in RGB.
 pub fn augment(picture: &Picture, steps: &[AugmentSpec], side: u32, rng: &mut ItemRng) -> Picture {
-    let mut picture = picture.clone().into_rgb();
+    let mut picture = picture.clone();
     for step in steps {
         picture = match step {
             AugmentSpec::RandomResizedCrop(crop) => crop.apply(&picture, side, rng),
             AugmentSpec::RandomHorizontalFlip(flip) => flip.apply(picture, rng),
-            AugmentSpec::ColorJitter(jitter) => jitter.apply(picture, rng),
+            AugmentSpec::ColorJitter(jitter) => jitter.apply(picture.into_rgb(), rng),
+            AugmentSpec::AutoAugment(policy) => policy.apply(picture.into_rgb(), rng),
         };
     }
     squash(&picture, side)

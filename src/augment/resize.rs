@@ -3,7 +3,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::CropBox;
-use super::resample::{nearest, resample, resample_integers};
+use super::resample::{nearest, resample, resample_16};
 use crate::ingest::{Mode, Picture, rounded_product};
 
 /// The filter of a resize.
@@ -42,7 +42,7 @@ fn resize(picture: &Picture, width: u32, height: u32, interpolation: Interpolati
         return picture.clone();
     }
     let channels = picture.mode.bytes();
-    let mut mode = picture.mode;
+    let mode = picture.mode;
     let pixels = match mode {
         Mode::Bilevel | Mode::Palette => nearest(&picture.pixels, from, to, channels),
         Mode::Luma | Mode::Rgb | Mode::Cmyk => resample(picture.pixels.clone(), from, to, channels, interpolation),
@@ -54,10 +54,8 @@ fn resize(picture: &Picture, width: u32, height: u32, interpolation: Interpolati
             pixels
         }
         Mode::Luma16 => {
-            // Only what clips to eight bits is ever looked at afterwards.
-            mode = Mode::Luma;
-            let values = resample_integers(picture.luma16().map(i32::from).collect(), from, to, interpolation);
-            values.into_iter().map(|value| value.clamp(0, 255) as u8).collect()
+            let values = resample_16(picture.luma16().collect(), from, to, interpolation);
+            values.into_iter().flat_map(u16::to_ne_bytes).collect()
         }
     };
     Picture { width, height, mode, pixels }

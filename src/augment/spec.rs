@@ -2,13 +2,14 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{ColorJitter, RandomHorizontalFlip, RandomResizedCrop};
+use super::{AutoAugment, ColorJitter, RandomHorizontalFlip, RandomResizedCrop};
 
-/// One random transformation, with torchvision's names and defaults.
+/// One random transformation, with torchvision's and timm's names and defaults.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum AugmentSpec {
     RandomResizedCrop(RandomResizedCrop),
     RandomHorizontalFlip(RandomHorizontalFlip),
     ColorJitter(ColorJitter),
+    AutoAugment(AutoAugment),
 }

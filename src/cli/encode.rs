@@ -11,7 +11,7 @@ use super::model::Architecture;
 use super::setup::{DeviceArgs, watch_signals};
 use super::{Failure, Output};
 use crate::embed::{FeatureFormat, FileJob, FileStats};
-use crate::model::{Encoder, Precision};
+use crate::model::{Encoder, Precision, has_fast_bf16};
 use crate::stage::{Monitor, StageError};
 
 #[derive(Debug, Args)]
@@ -71,7 +71,11 @@ pub fn run(args: &EncodeArgs, console: &Console) -> Result<Output, Failure> {
         PrecisionName::Bf16 => Precision::Bf16,
         PrecisionName::Fp16 => Precision::Fp16,
     };
-    let encoder = Encoder::new(&model.config, model.state, &args.device.open()?, precision)?;
+    let device = args.device.open()?;
+    if device.name() == "cpu" && (precision == Precision::Fp16 || precision == Precision::Bf16 && !has_fast_bf16()) {
+        console.warn("this processor has no fast products in that precision: fp32 takes less time here");
+    }
+    let encoder = Encoder::new(&model.config, model.state, &device, precision)?;
     let job = FileJob {
         encoder: &encoder,
         batch_size: args.batch_size as usize,

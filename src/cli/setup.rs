@@ -25,7 +25,7 @@ pub struct StoreArgs {
 /// What computes.
 #[derive(Debug, Clone, Args)]
 pub struct DeviceArgs {
-    /// auto, cpu or cuda:N.
+    /// auto, cpu or cuda:N; training divides its batches over several, e.g. cuda:0,1.
     #[arg(long, default_value = "auto", env = "TUWEN_DEVICE")]
     pub device: DeviceChoice,
 }
@@ -39,7 +39,7 @@ impl StoreArgs {
 
 impl DeviceArgs {
     pub fn open(&self) -> Result<ComputeDevice, Failure> {
-        Ok(ComputeDevice::open(self.device)?)
+        Ok(ComputeDevice::open(self.device.clone())?)
     }
 }
 

@@ -25,7 +25,7 @@ pub use spec::{EmbedNeeds, EmbedSpec};
 pub use table::{EmbeddedModel, EmbeddingFile, EmbeddingSummary, Embeddings};
 
 /// Version of the stage's results.
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;
 
 /// Rows of one shard.
 const SHARD_ROWS: usize = 8192;

@@ -5,6 +5,7 @@ mod dataset;
 mod decode;
 mod error;
 mod folder;
+mod jpeg;
 mod perceptual_hash;
 mod picture;
 mod source;
@@ -32,7 +33,7 @@ pub use writer::table_file;
 use writer::{DatasetWriter, IngestStats};
 
 /// Version of the stage's results.
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;
 
 /// Larger image files are refused before they are read.
 pub const MAX_IMAGE_BYTES: usize = 64 << 20;

@@ -17,7 +17,7 @@ pub enum Mode {
     Bilevel,
     /// Pillow's `L`.
     Luma,
-    /// Sixteen bits in the machine's order; Pillow's `I`, as it opens 16-bit grey.
+    /// Sixteen bits in the machine's order; Pillow's `I;16`.
     Luma16,
     LumaAlpha,
     Rgb,

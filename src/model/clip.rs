@@ -1,11 +1,11 @@
 //! The two towers together, in Burn: for training, and for encoding on a device.
-use burn::module::{Module, Param};
+use burn::module::{Module, ModuleVisitor, Param};
 use burn::tensor::{Device, Int, Tensor, TensorData};
 
 use super::config::ClipConfig;
 use super::error::ModelError;
 use super::layer::Forward;
-use super::parameters::{ParameterLoader, ParameterSource};
+use super::parameters::{KeyPath, ParameterLoader, ParameterSource};
 use super::text::Bert;
 use super::vision::VisionTower;
 
@@ -15,7 +15,7 @@ pub struct ClipModel {
     visual: VisionTower,
     bert: Bert,
     text_projection: Param<Tensor<2>>,
-    pub(crate) logit_scale: Param<Tensor<1>>,
+    logit_scale: Param<Tensor<1>>,
 }
 
 impl ClipModel {
@@ -41,6 +41,56 @@ impl ClipModel {
     /// `[batch, tokens]` to features `[batch, embed_dim]`, not normalised.
     pub fn encode_text(&self, tokens: Tensor<2, Int>, mode: Forward) -> Tensor<2> {
         mode.precision.matmul(self.bert.forward(tokens, mode), self.text_projection.val())
+    }
+
+    pub(super) fn vision(&self) -> &VisionTower {
+        &self.visual
+    }
+
+    pub(super) fn text(&self) -> (&Bert, &Param<Tensor<2>>) {
+        (&self.bert, &self.text_projection)
+    }
+
+    /// The logarithm of the logit factor, without a graph.
+    pub(super) fn logit_scale(&self) -> Tensor<1> {
+        self.logit_scale.val().inner()
+    }
+
+    /// Every float tensor by its key, flat and without a graph.
+    pub(super) fn flat_parameters(&self, mut take: impl FnMut(String, Tensor<1>)) {
+        self.visit(&mut Parameters { path: KeyPath::default(), take: |key, flat, _: &[usize]| take(key, flat) });
+    }
+
+    /// Every matrix by its key, without a graph.
+    pub(super) fn matrices(&self, mut take: impl FnMut(String, Tensor<2>)) {
+        let take = |key, flat: Tensor<1>, shape: &[usize]| {
+            if let &[rows, columns] = shape {
+                take(key, flat.reshape([rows, columns]));
+            }
+        };
+        self.visit(&mut Parameters { path: KeyPath::default(), take });
+    }
+}
+
+struct Parameters<F> {
+    path: KeyPath,
+    take: F,
+}
+
+impl<F: FnMut(String, Tensor<1>, &[usize])> ModuleVisitor for Parameters<F> {
+    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+        let value = param.val().inner();
+        let shape = value.dims();
+        let flat = value.reshape([shape.iter().product::<usize>()]);
+        (self.take)(self.path.key(), flat, &shape);
+    }
+
+    fn enter_module(&mut self, name: &str, container_type: &str) {
+        self.path.enter(name, container_type);
+    }
+
+    fn exit_module(&mut self, _name: &str, _container_type: &str) {
+        self.path.exit();
     }
 }
 

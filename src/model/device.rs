@@ -6,14 +6,14 @@ use super::ModelError;
 const CPU: &str = "cpu";
 
 /// The device a user asks for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub enum DeviceChoice {
     /// The first CUDA device if there is one, else the CPU.
     #[default]
     Auto,
     Cpu,
-    /// A CUDA device by index.
-    Cuda(usize),
+    /// CUDA devices by index; the first does what only one can do.
+    Cuda(Vec<usize>),
 }
 
 impl std::str::FromStr for DeviceChoice {
@@ -23,21 +23,24 @@ impl std::str::FromStr for DeviceChoice {
         match name {
             "auto" => Ok(Self::Auto),
             "cpu" => Ok(Self::Cpu),
-            "cuda" => Ok(Self::Cuda(0)),
-            other => other
-                .strip_prefix("cuda:")
-                .and_then(|index| index.parse().ok())
-                .map(Self::Cuda)
-                .ok_or_else(|| ModelError::UnknownDevice { name: name.to_owned() }),
+            "cuda" => Ok(Self::Cuda(vec![0])),
+            other => {
+                let indices = other.strip_prefix("cuda:").map(|list| list.split(',').map(str::parse).collect());
+                match indices {
+                    Some(Ok(indices)) => Ok(Self::Cuda(indices)),
+                    _ => Err(ModelError::UnknownDevice { name: name.to_owned() }),
+                }
+            }
         }
     }
 }
 
-/// An opened device.
+/// An opened device, with others of its kind that share the work of training.
 #[derive(Debug, Clone)]
 pub struct ComputeDevice {
     device: Device,
     name: String,
+    others: Vec<ComputeDevice>,
 }
 
 impl ComputeDevice {
@@ -45,14 +48,23 @@ impl ComputeDevice {
     pub fn open(choice: DeviceChoice) -> Result<Self, ModelError> {
         match choice {
             DeviceChoice::Cpu => Ok(Self::cpu()),
-            DeviceChoice::Cuda(index) => cuda(index),
+            DeviceChoice::Cuda(indices) => {
+                let mut devices = indices.into_iter().map(cuda).collect::<Result<Vec<_>, _>>()?.into_iter();
+                let first = devices.next().ok_or_else(|| ModelError::UnknownDevice { name: "cuda:".to_owned() })?;
+                Ok(Self { others: devices.collect(), ..first })
+            }
             DeviceChoice::Auto => Ok(cuda(0).unwrap_or_else(|_| Self::cpu())),
         }
     }
 
     /// The CPU.
     pub fn cpu() -> Self {
-        Self { device: Device::flex(), name: CPU.to_owned() }
+        Self { device: Device::flex(), name: CPU.to_owned(), others: Vec::new() }
+    }
+
+    /// This one and the others, in order.
+    pub fn each(&self) -> Vec<Self> {
+        std::iter::once(self).chain(&self.others).map(|device| Self { others: Vec::new(), ..device.clone() }).collect()
     }
 
     /// `cpu` or `cuda:N`.
@@ -105,7 +117,7 @@ fn cuda(index: usize) -> Result<ComputeDevice, ModelError> {
         let reason = format!("{found} CUDA devices were found");
         return Err(ModelError::MissingDevice { name, reason });
     }
-    Ok(ComputeDevice { device: Device::cuda(index), name })
+    Ok(ComputeDevice { device: Device::cuda(index), name, others: Vec::new() })
 }
 
 #[cfg(not(feature = "cuda"))]

@@ -13,11 +13,11 @@ mod init;
 mod layer;
 mod layout;
 mod loss;
-mod optimizer;
 mod parameters;
 mod preset;
 mod similarity;
 pub mod text;
+mod training;
 pub mod vision;
 
 pub use checkpoint::{
@@ -26,16 +26,20 @@ pub use checkpoint::{
 };
 pub use clip::ClipModel;
 pub use config::{ClipConfig, ConfigChanges, ResNetConfig, TextConfig, VisionConfig, VitConfig};
+pub use cpu::{has_fast_bf16, vectorized};
 pub use device::{ComputeDevice, DeviceChoice};
 pub use encoder::{Encoder, normalize_rows};
 pub use error::ModelError;
 pub use init::RandomSource;
 pub use layer::{Forward, Precision};
 pub use layout::{ParameterCount, TensorLayout};
-pub use loss::contrastive_loss;
-pub use optimizer::{AdamW, AdamWConfig, LossScale, Step, StepOutcome};
+pub use loss::{Positives, contrastive_loss};
 pub use parameters::{NamedTensor, ParameterSource, StateDict};
 pub use preset::{PRESETS, TEXT_PRESETS, preset, text_preset, text_preset_name};
 pub use similarity::Gallery;
 pub use text::tokenizer::{Encoding, Tokenizer, normalize_caption};
+pub use training::{
+    AdamWConfig, DecayRule, GatherGradient, LossScale, LowRankConfig, LowRankTarget, StepOutcome, Tower, Trainer,
+    TrainerOptions, TrainingBatch,
+};
 pub use vision::{MEAN, STD};

@@ -1,7 +1,7 @@
 //! Named tensors on the host, keyed as the reference's state dict, and their way into and out of a module.
 use std::collections::BTreeMap;
 
-use burn::module::{Module, ModuleVisitor, Param, ParamId};
+use burn::module::{Module, ModuleVisitor, Param};
 use burn::tensor::{Device, Tensor, TensorData};
 
 use super::ModelError;
@@ -94,13 +94,6 @@ impl KeyPath {
     }
 }
 
-/// The reference key of every float tensor, in module order.
-pub(crate) fn keys<M: Module>(module: &M) -> Vec<(ParamId, String)> {
-    let mut visitor = KeyVisitor::default();
-    module.visit(&mut visitor);
-    visitor.found
-}
-
 /// All parameters on the host.
 pub(crate) fn state_dict<M: Module>(module: &M) -> Result<StateDict, ModelError> {
     let mut visitor = StateVisitor::default();
@@ -108,26 +101,6 @@ pub(crate) fn state_dict<M: Module>(module: &M) -> Result<StateDict, ModelError>
     match visitor.failed {
         Some(reason) => Err(ModelError::Device { reason }),
         None => Ok(visitor.state),
-    }
-}
-
-#[derive(Default)]
-struct KeyVisitor {
-    path: KeyPath,
-    found: Vec<(ParamId, String)>,
-}
-
-impl ModuleVisitor for KeyVisitor {
-    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
-        self.found.push((param.id, self.path.key()));
-    }
-
-    fn enter_module(&mut self, name: &str, container_type: &str) {
-        self.path.enter(name, container_type);
-    }
-
-    fn exit_module(&mut self, _name: &str, _container_type: &str) {
-        self.path.exit();
     }
 }
 

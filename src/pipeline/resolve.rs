@@ -85,7 +85,10 @@ impl Resolved {
             }
             // Which stage the inputs come from does not matter, only what they are.
             StageSpec::Finetune(_) => {
-                settings.as_object_mut().map(|fields| fields.remove("needs"));
+                if let Some(fields) = settings.as_object_mut() {
+                    // How often a state is saved changes no result either.
+                    ["needs", "save_every_steps"].into_iter().for_each(|field| drop(fields.remove(field)));
+                }
             }
             StageSpec::Embed(_) | StageSpec::Evaluate(_) | StageSpec::Report(_) => {}
         }

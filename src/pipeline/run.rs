@@ -9,7 +9,7 @@ use super::error::PipelineError;
 use super::plan::{Plan, State, Step};
 use crate::data::{ArtifactKey, Release};
 use crate::model::ComputeDevice;
-use crate::stage::{Input, Monitor, StageContext, StageError, StageStats, run_shards};
+use crate::stage::{Input, Monitor, StageContext, StageError, StageStats, TELEMETRY_FOLDER, run_shards};
 use crate::store::{Store, StoreError, Workdir, open_artifact, publish, read_manifest, seal};
 
 /// How a run is carried out.
@@ -53,7 +53,7 @@ pub fn run(
     let mut failure = None;
     for step in &plan.steps {
         let started = Instant::now();
-        match run_step(step, plan, store, device, monitor) {
+        match run_step(step, plan, store, device, monitor, options) {
             Ok((stats, reused)) => steps.push(StepOutcome {
                 stage: step.stage.id.clone(),
                 artifact: step.artifact.clone(),
@@ -88,6 +88,7 @@ fn run_step(
     store: &Store,
     device: &ComputeDevice,
     monitor: &dyn Monitor,
+    options: &RunOptions,
 ) -> Result<(StageStats, bool), StageError> {
     monitor.check_stop()?;
     if read_manifest(store, &step.artifact)?.is_some() {
@@ -111,13 +112,28 @@ fn run_step(
         device,
         monitor,
     };
-    let stats = run_shards(step.stage.build().as_ref(), &context)?;
+    let stats = run_shards(step.stage.build().as_ref(), &context);
+    keep_telemetry(store, &options.run_id, &context)?;
+    let stats = stats?;
     let needs = step.needs.iter().map(|(id, fingerprint)| (id.clone(), vec![fingerprint.clone()]));
     let json = serde_json::to_value(&stats).map_err(|error| StageError::internal(error.to_string()))?;
     let id = &step.stage.id;
     seal(store, workdir.out(), &step.artifact, id, step.settings.clone(), needs.collect(), json)?;
     workdir.remove()?;
     Ok((stats, false))
+}
+
+/// `runs/<run-id>/<stage>/…`: what a stage measured on the way, whether it ended well or not.
+fn keep_telemetry(store: &Store, run_id: &str, context: &StageContext<'_>) -> Result<(), StoreError> {
+    let folder = context.scratch.join(TELEMETRY_FOLDER);
+    let Ok(entries) = std::fs::read_dir(&folder) else { return Ok(()) };
+    for entry in entries {
+        let path = entry.map_err(StoreError::io(&folder))?.path();
+        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let bytes = std::fs::read(&path).map_err(StoreError::io(&path))?;
+        store.replace(&format!("runs/{run_id}/{}/{name}", context.stage), &bytes)?;
+    }
+    std::fs::remove_dir_all(&folder).map_err(StoreError::io(&folder))
 }
 
 /// `runs/<run-id>.json`: what this run did and how it ended.

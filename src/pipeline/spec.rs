@@ -122,10 +122,13 @@ impl StageSpec {
         let need = |field, id, kinds| Need { field, id, kinds };
         match self {
             Self::Ingest(_) | Self::Model(_) => Vec::new(),
-            Self::Finetune(spec) => vec![
-                need("needs.model".to_owned(), &spec.needs.model, MODELS),
-                need("needs.data".to_owned(), &spec.needs.data, &[StageKind::Ingest]),
-            ],
+            Self::Finetune(spec) => {
+                let model = need("needs.model".to_owned(), &spec.needs.model, MODELS);
+                let data = need("needs.data".to_owned(), &spec.needs.data, &[StageKind::Ingest]);
+                let teacher = spec.needs.teacher.iter();
+                let teacher = teacher.map(|id| need("needs.teacher".to_owned(), id, MODELS));
+                [model, data].into_iter().chain(teacher).collect()
+            }
             Self::Embed(spec) => {
                 let models = spec.needs.models.iter().enumerate();
                 let data = spec.needs.data.iter().enumerate();

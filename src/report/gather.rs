@@ -67,8 +67,11 @@ fn curve(model: &str, log: &[LogLine]) -> Curve {
     for line in log {
         match line {
             LogLine::Step { step, loss, .. } => curve.loss.push((*step as f64, *loss)),
-            LogLine::Epoch { epoch, validation, .. } => {
-                curve.recall.extend(validation.map(|scores| (f64::from(*epoch), scores.mean_recall())));
+            LogLine::Epoch { step, validation, .. } => {
+                curve.recall.extend(validation.map(|scores| (*step as f64, scores.mean_recall())));
+            }
+            LogLine::Validation { step, validation, .. } => {
+                curve.recall.push((*step as f64, validation.mean_recall()));
             }
         }
     }

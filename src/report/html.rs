@@ -165,7 +165,7 @@ fn curves(page: &mut String, facts: &ReportFacts) {
     for curve in &facts.curves {
         for (title, x_label, percent, points) in [
             ("training loss", "step", false, &curve.loss),
-            ("mean recall over the validation pool", "epoch", true, &curve.recall),
+            ("mean recall over the validation pool", "step", true, &curve.recall),
         ] {
             let title = format!("{}: {title}", curve.model);
             let line = Line { label: &curve.model, class: class(1 + usize::from(percent) * 2), points, dots: percent };

@@ -15,6 +15,9 @@ pub use error::StageError;
 pub use monitor::{Monitor, NoMonitor, Progress, StopSignal};
 pub use shard::{Shard, ShardReceipt, StageStats, run_shards};
 
+/// Folder below `StageContext::scratch` for what a run measured on the way; kept with the run, not with the result.
+pub const TELEMETRY_FOLDER: &str = "telemetry";
+
 /// One step of a pipeline, its settings inside.
 pub trait Stage {
     /// Deterministic names of the parts that can run apart from each other, in order.

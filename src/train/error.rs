@@ -10,9 +10,13 @@ pub enum TrainError {
     #[error("batch_size is {batch_size} but data set `{data}` has only {pairs} training pairs; lower it")]
     BatchTooLarge { batch_size: usize, data: String, pairs: usize },
     #[error(
-        "loss became {loss} in epoch {epoch}, step {step}; lower learning_rate; the last good state is kept in {scratch}"
+        "loss became {loss}, the gradient's norm {gradient_norm}, in epoch {epoch}, step {step}; lower learning_rate; the state before it is kept in {scratch}"
     )]
-    NotFinite { loss: f64, epoch: u32, step: u64, scratch: String },
+    NotFinite { loss: f64, gradient_norm: f64, epoch: u32, step: u64, scratch: String },
+    #[error("mask_ratio removes patches of a vision transformer, and this model is a residual network; remove it")]
+    MaskedResidualNetwork,
+    #[error("stage `{stage}` kept no optimiser; give it `keep_optimizer: true`, or remove `optimizer: inherit` here")]
+    NoOptimizer { stage: String },
     #[error("random_resized_crop.size is {found}, the model takes {expected}; remove `size` or set it to {expected}")]
     CropSize { expected: u32, found: u32 },
     #[error("training log: {reason}")]

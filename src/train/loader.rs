@@ -1,13 +1,14 @@
-//! Training batches: shuffled pairs, decoded and augmented one batch ahead of the model.
-use std::collections::HashMap;
+//! Training batches: pairs in the order of the epoch, decoded and augmented one batch ahead of the model.
 use std::sync::mpsc::{Receiver, sync_channel};
+use std::time::{Duration, Instant};
 
 use rayon::prelude::*;
 
-use crate::augment::{AugmentSpec, augment, item_rng, normalize};
-use crate::data::Split;
+use super::pairs::TrainingPairs;
+use super::{PositivesRule, SamplerRule, TrainError, sampler};
+use crate::augment::{AugmentSpec, augment, item_rng, normalize, squash};
 use crate::ingest::{Dataset, decode};
-use crate::model::{Tokenizer, normalize_caption};
+use crate::model::Tokenizer;
 use crate::stage::StageError;
 
 /// One batch, row i of the images belonging to row i of the texts.
@@ -15,9 +16,13 @@ use crate::stage::StageError;
 pub struct Batch {
     /// `[size, 3, side, side]`.
     pub pixels: Vec<f32>,
+    /// The same pictures as a teacher takes them.
+    pub teacher_pixels: Option<Vec<f32>>,
     /// `[size, context_length]`.
     pub tokens: Vec<u32>,
     pub size: usize,
+    /// See [`crate::model::TrainingBatch::positives`].
+    pub positives: Option<Vec<f32>>,
 }
 
 /// Makes the batches of any epoch.
@@ -26,10 +31,14 @@ pub struct Loader<'a> {
     dataset: &'a Dataset,
     tokenizer: Tokenizer,
     options: LoaderOptions,
-    /// Text and image of every pair, as positions in `texts` and `images`.
-    pairs: Vec<(usize, usize)>,
-    texts: Vec<String>,
-    images: Vec<String>,
+    pairs: TrainingPairs,
+}
+
+/// Whether another batch is wanted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Demand {
+    More,
+    Enough,
 }
 
 /// How batches are made.
@@ -38,39 +47,36 @@ pub struct LoaderOptions {
     pub batch_size: usize,
     /// Side of the model's input in pixels.
     pub side: u32,
+    /// Side of the teacher's input.
+    pub teacher_side: Option<u32>,
     pub context_length: usize,
     pub augment: Vec<AugmentSpec>,
+    pub positives: PositivesRule,
+    pub sampler: SamplerRule,
     pub seed: u64,
 }
 
 impl<'a> Loader<'a> {
-    /// Reads the training pairs of a data set.
-    pub fn new(dataset: &'a Dataset, options: LoaderOptions) -> Result<Self, StageError> {
-        let mut texts = Vec::new();
-        let mut text_positions = HashMap::new();
-        for text in dataset.texts(Split::Train)? {
-            text_positions.insert(text.id, texts.len());
-            texts.push(normalize_caption(&text.text));
+    /// Reads the training pairs of a data set; `data` is its name in messages.
+    pub fn new(dataset: &'a Dataset, data: &str, options: LoaderOptions) -> Result<Self, StageError> {
+        let pairs = TrainingPairs::read(dataset)?;
+        let data = data.to_owned();
+        match pairs.len() {
+            0 => Err(TrainError::NoPairs { data }.into()),
+            pairs if pairs < options.batch_size => {
+                Err(TrainError::BatchTooLarge { batch_size: options.batch_size, data, pairs }.into())
+            }
+            _ => Ok(Self { dataset, tokenizer: Tokenizer::default(), options, pairs }),
         }
-        let images = dataset.image_ids(Split::Train)?;
-        let image_positions: HashMap<&str, usize> =
-            images.iter().enumerate().map(|(position, id)| (id.as_str(), position)).collect();
-        let mut pairs = Vec::new();
-        for pair in dataset.pairs(Split::Train)? {
-            let text = text_positions.get(&pair.text_id);
-            let image = image_positions.get(pair.image_id.as_str());
-            let (Some(text), Some(image)) = (text, image) else {
-                let message = format!("pair {}:{} names no row", pair.text_id, pair.image_id);
-                return Err(StageError::internal(message));
-            };
-            pairs.push((*text, *image));
-        }
-        Ok(Self { dataset, tokenizer: Tokenizer::default(), options, pairs, texts, images })
     }
 
-    /// Training pairs.
-    pub fn pairs(&self) -> usize {
-        self.pairs.len()
+    pub fn pairs(&self) -> &TrainingPairs {
+        &self.pairs
+    }
+
+    /// Tokens of a text.
+    pub fn context_length(&self) -> usize {
+        self.options.context_length
     }
 
     /// Batches of an epoch; the last one is filled up with the first pairs, as the reference does.
@@ -78,57 +84,82 @@ impl<'a> Loader<'a> {
         self.pairs.len().div_ceil(self.options.batch_size) as u64
     }
 
-    /// Runs `consume` on every batch of an epoch while the next one is being made. An error of `consume` ends it.
+    /// Positions of the pairs in the order of an epoch.
+    pub fn order(&self, epoch: u32) -> Vec<usize> {
+        sampler::order(&self.pairs, self.options.batch_size, self.options.sampler, self.options.seed, epoch)
+    }
+
+    /// Runs `consume` on every batch of an epoch but the first `skip`, while the next one is being made, and tells it how
+    /// long it waited. It ends when `consume` fails or has enough.
     pub fn run_epoch(
         &self,
         epoch: u32,
-        mut consume: impl FnMut(Batch) -> Result<(), StageError>,
+        skip: u64,
+        mut consume: impl FnMut(Batch, Duration) -> Result<Demand, StageError>,
     ) -> Result<(), StageError> {
         let order = self.order(epoch);
         std::thread::scope(|scope| {
             let (sender, receiver) = sync_channel(1);
             scope.spawn(move || {
-                for pairs in order.chunks(self.options.batch_size) {
+                for pairs in order.chunks(self.options.batch_size).skip(skip as usize) {
                     // The receiver is gone once a step failed; that error is the one to report.
                     if sender.send(self.batch(epoch, pairs)).is_err() {
                         return;
                     }
                 }
             });
-            drain(&receiver, &mut consume)
+            // The receiver goes before the maker is waited for, so that it does not wait in turn.
+            let drained = drain(&receiver, &mut consume);
+            drop(receiver);
+            drained
         })
     }
 
-    /// Positions of the pairs in the order of an epoch, padded to whole batches by wrapping around.
-    fn order(&self, epoch: u32) -> Vec<usize> {
-        let padded = self.batches() as usize * self.options.batch_size;
-        let mut order: Vec<usize> = (0..padded).map(|index| index % self.pairs.len().max(1)).collect();
-        item_rng(self.options.seed, u64::from(epoch), "epoch order").shuffle(&mut order);
-        order
-    }
-
-    fn batch(&self, epoch: u32, positions: &[usize]) -> Result<Batch, StageError> {
-        let LoaderOptions { side, context_length, .. } = self.options;
-        let image_size = 3 * side as usize * side as usize;
-        let mut pixels = vec![0.0; positions.len() * image_size];
-        let mut tokens = vec![0; positions.len() * context_length];
+    /// The batch of some pairs in an epoch.
+    pub fn batch(&self, epoch: u32, pairs: &[usize]) -> Result<Batch, StageError> {
+        let LoaderOptions { side, context_length, positives, .. } = self.options;
+        let area = |side: u32| 3 * side as usize * side as usize;
+        let mut pixels = vec![0.0; pairs.len() * area(side)];
+        let mut tokens = vec![0; pairs.len() * context_length];
+        // Without a teacher no picture has room there.
+        let teacher_area = self.options.teacher_side.map_or(0, area);
+        let mut teacher_pixels = vec![0.0; pairs.len() * teacher_area];
+        let teacher_rows: Vec<&mut [f32]> = match teacher_area {
+            0 => pairs.iter().map(|_| Default::default()).collect(),
+            area => teacher_pixels.chunks_exact_mut(area).collect(),
+        };
         pixels
-            .par_chunks_exact_mut(image_size)
+            .par_chunks_exact_mut(area(side))
             .zip(tokens.par_chunks_exact_mut(context_length))
-            .zip(positions)
-            .try_for_each(|((pixels, tokens), position)| self.item(epoch, *position, pixels, tokens))?;
-        Ok(Batch { pixels, tokens, size: positions.len() })
+            .zip(teacher_rows)
+            .zip(pairs)
+            .try_for_each(|(((pixels, tokens), teacher), pair)| self.item(epoch, *pair, pixels, tokens, teacher))?;
+        Ok(Batch {
+            pixels,
+            teacher_pixels: self.options.teacher_side.map(|_| teacher_pixels),
+            tokens,
+            size: pairs.len(),
+            positives: (positives == PositivesRule::Shared).then(|| self.pairs.positives(pairs)),
+        })
     }
 
-    fn item(&self, epoch: u32, position: usize, pixels: &mut [f32], tokens: &mut [u32]) -> Result<(), StageError> {
-        let lost = || StageError::internal(format!("pair {position} is out of range"));
-        let (text, image) = self.pairs.get(position).copied().ok_or_else(lost)?;
-        let id = self.images.get(image).ok_or_else(lost)?;
+    fn item(
+        &self,
+        epoch: u32,
+        pair: usize,
+        pixels: &mut [f32],
+        tokens: &mut [u32],
+        teacher: &mut [f32],
+    ) -> Result<(), StageError> {
+        let lost = || StageError::internal(format!("pair {pair} is out of range"));
+        let (text, id) = self.pairs.get(pair).ok_or_else(lost)?;
         let (picture, _) = decode(&self.dataset.image_bytes(id)?)?;
-        let mut rng = item_rng(self.options.seed, u64::from(epoch), &format!("pair {position}"));
+        let mut rng = item_rng(self.options.seed, u64::from(epoch), &format!("pair {pair}"));
         let picture = augment(&picture, &self.options.augment, self.options.side, &mut rng);
         normalize(&picture, pixels);
-        let text = self.texts.get(text).ok_or_else(lost)?;
+        if let Some(side) = self.options.teacher_side {
+            normalize(&squash(&picture, side), teacher);
+        }
         tokens.copy_from_slice(&self.tokenizer.encode(text, self.options.context_length).ids);
         Ok(())
     }
@@ -136,10 +167,14 @@ impl<'a> Loader<'a> {
 
 fn drain(
     receiver: &Receiver<Result<Batch, StageError>>,
-    consume: &mut impl FnMut(Batch) -> Result<(), StageError>,
+    consume: &mut impl FnMut(Batch, Duration) -> Result<Demand, StageError>,
 ) -> Result<(), StageError> {
+    let mut began = Instant::now();
     for batch in receiver {
-        consume(batch?)?;
+        if consume(batch?, began.elapsed())? == Demand::Enough {
+            break;
+        }
+        began = Instant::now();
     }
     Ok(())
 }

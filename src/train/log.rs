@@ -27,13 +27,15 @@ pub enum LogLine {
         /// False when an fp16 step overflowed and was left out.
         applied: bool,
     },
+    /// A validation within an epoch.
+    Validation { epoch: u32, step: u64, validation: ValidationScores },
     Epoch {
         /// From 1; 0 is the checkpoint that training started from.
         epoch: u32,
         step: u64,
         /// Mean over the epoch's steps; absent for epoch 0.
         loss: Option<f64>,
-        /// Absent without a validation split.
+        /// Absent without a validation split, or where none was due.
         validation: Option<ValidationScores>,
     },
 }

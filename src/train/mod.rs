@@ -1,22 +1,33 @@
 //! How does a checkpoint get better? The starting model, and contrastive fine-tuning stage by stage.
 
+mod advice;
 mod base_model;
 mod error;
 mod finetune;
+mod finetune_spec;
 mod loader;
 mod log;
+mod model_spec;
+mod pairs;
 mod resume;
+mod run;
+mod sampler;
 mod schedule;
-mod spec;
+mod timing;
 mod validation;
 
 pub use base_model::BaseModel;
 pub use error::TrainError;
 pub use finetune::Finetune;
+pub use finetune_spec::{
+    DistillationSpec, EarlyStopping, FinetuneNeeds, FinetuneSpec, Keep, OptimizerStart, PositivesRule, SamplerRule,
+};
+pub use loader::{Batch, Loader, LoaderOptions};
 pub use log::{LOG_FILE, LogLine, read_log};
+pub use model_spec::ModelSpec;
+pub use pairs::TrainingPairs;
 pub use schedule::learning_rate;
-pub use spec::{FinetuneNeeds, FinetuneSpec, Keep, ModelSpec};
 pub use validation::{ValidationPool, ValidationScores};
 
 /// Version of the stages' results.
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;

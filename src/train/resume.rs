@@ -1,4 +1,5 @@
-//! State at the end of an epoch, in the scratch folder: what a killed run continues from.
+//! State after a step, in the scratch folder: what a killed run continues from.
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -10,7 +11,7 @@ use crate::model::{StateDict, read_safetensors, write_safetensors};
 use crate::stage::StageError;
 use crate::store::{StoreError, sync_folder, write_whole};
 
-/// Everything that the next epoch depends on.
+/// Everything that the next step depends on.
 #[derive(Debug)]
 pub struct ResumeState {
     pub progress: TrainProgress,
@@ -25,21 +26,33 @@ pub struct ResumeState {
 pub struct TrainProgress {
     /// Finished epochs.
     pub epochs: u32,
-    /// Optimiser steps so far.
+    /// Steps so far.
     pub steps: u64,
-    pub best_epoch: u32,
-    /// Mean recall of the best epoch; absent without a validation split.
+    /// Batches of the epoch under way that are done.
+    pub batches: u64,
+    /// Sum of their losses.
     #[serde(with = "exact")]
+    pub epoch_loss: f64,
+    /// Step of the best validation; 0 before the first.
+    pub best_step: u64,
+    /// Mean recall of the best validation; absent without a validation split.
+    #[serde(with = "exact_option")]
     pub best_recall: Option<f64>,
+    /// Validations since the last improvement.
+    pub stale: u32,
+    pub stopped_early: bool,
 }
 
 impl ResumeState {
-    /// Writes `epoch-N`, complete before it gets its name, then removes the epochs before it.
+    /// Writes `step-N`, complete before it gets its name, then removes the states before it.
     pub fn save(&self, scratch: &Path) -> Result<(), StageError> {
-        let target = epoch_folder(scratch, self.progress.epochs);
+        // The end of an epoch may follow a save of the same step.
+        let target = step_folder(scratch, self.progress.steps, self.progress.epochs);
         let building = target.with_extension("part");
-        if building.exists() {
-            fs::remove_dir_all(&building).map_err(StoreError::io(&building))?;
+        for old in [&building, &target] {
+            if old.exists() {
+                fs::remove_dir_all(old).map_err(StoreError::io(old))?;
+            }
         }
         fs::create_dir_all(&building).map_err(StoreError::io(&building))?;
         write_safetensors(&building.join("weights.safetensors"), &self.weights)?;
@@ -50,19 +63,17 @@ impl ResumeState {
         write_whole(&building.join("progress.json"), &json)?;
         fs::rename(&building, &target).map_err(StoreError::io(&target))?;
         sync_folder(scratch)?;
-        for epoch in saved_epochs(scratch)?.into_iter().filter(|epoch| *epoch != self.progress.epochs) {
-            let old = epoch_folder(scratch, epoch);
+        for old in saved_steps(scratch)?.into_values().filter(|folder| *folder != target) {
             fs::remove_dir_all(&old).map_err(StoreError::io(&old))?;
         }
         Ok(())
     }
 
-    /// The newest saved epoch, or `None`.
+    /// The newest saved state, or `None`.
     pub fn load(scratch: &Path) -> Result<Option<Self>, StageError> {
-        let Some(epoch) = saved_epochs(scratch)?.into_iter().max() else {
+        let Some((_, folder)) = saved_steps(scratch)?.pop_last() else {
             return Ok(None);
         };
-        let folder = epoch_folder(scratch, epoch);
         let path = folder.join("progress.json");
         let json = fs::read(&path).map_err(StoreError::io(&path))?;
         let progress = serde_json::from_slice(&json).map_err(|e| TrainError::Log { reason: e.to_string() })?;
@@ -77,22 +88,40 @@ impl ResumeState {
     }
 }
 
-fn epoch_folder(scratch: &Path, epoch: u32) -> PathBuf {
-    scratch.join(format!("epoch-{epoch}"))
+fn step_folder(scratch: &Path, step: u64, epoch: u32) -> PathBuf {
+    scratch.join(format!("step-{step}-{epoch}"))
 }
 
-fn saved_epochs(scratch: &Path) -> Result<Vec<u32>, StageError> {
-    let mut epochs = Vec::new();
+/// Folders by step and finished epochs.
+fn saved_steps(scratch: &Path) -> Result<BTreeMap<(u64, u32), PathBuf>, StageError> {
+    let mut found = BTreeMap::new();
     for entry in fs::read_dir(scratch).map_err(StoreError::io(scratch))? {
-        let name = entry.map_err(StoreError::io(scratch))?.file_name();
-        let number = name.to_str().and_then(|name| name.strip_prefix("epoch-")?.parse::<u32>().ok());
-        epochs.extend(number);
+        let entry = entry.map_err(StoreError::io(scratch))?;
+        let name = entry.file_name();
+        let numbers = name.to_str().and_then(|name| name.strip_prefix("step-")?.split_once('-'));
+        if let Some((Ok(step), Ok(epoch))) = numbers.map(|(step, epoch)| (step.parse(), epoch.parse())) {
+            found.insert((step, epoch), entry.path());
+        }
     }
-    Ok(epochs)
+    Ok(found)
 }
 
 /// A number as its bits: decimal text may come back as its neighbour, and comparisons would then depend on a restart.
 mod exact {
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands over a reference")]
+    pub(super) fn serialize<S: Serializer>(value: &f64, serializer: S) -> Result<S::Ok, S::Error> {
+        value.to_bits().serialize(serializer)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<f64, D::Error> {
+        Ok(f64::from_bits(u64::deserialize(deserializer)?))
+    }
+}
+
+/// [`exact`] for a number that may be absent.
+mod exact_option {
     use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
     #[expect(clippy::ref_option, reason = "serde hands over a reference")]

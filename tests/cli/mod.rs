@@ -3,5 +3,7 @@
 mod check;
 mod encode;
 mod model;
+mod recipe;
+mod resume;
 mod run;
 mod search;

@@ -78,65 +78,6 @@ fn the_same_seed_gives_the_same_weights_on_one_thread_and_on_several() {
 }
 
 #[test]
-fn a_run_killed_in_the_middle_of_training_continues_and_ends_with_the_same_weights() {
-    let workspace = Workspace::with_pipeline();
-    workspace.tuwen(&["run", "pipeline.yaml", "--quiet", "--until", "first", "--store", "whole"]).succeeds();
-    let mut child = workspace
-        .command(&["run", "pipeline.yaml", "--quiet", "--until", "first", "--store", "killed"])
-        .spawn()
-        .unwrap();
-    let work = workspace.path("killed/work");
-    let started = Instant::now();
-    // The first finished epoch is the earliest point from which a run can continue.
-    while !files_below(&work).iter().any(|file| file.contains("epoch-1/progress.json")) {
-        assert!(started.elapsed() < Duration::from_mins(2), "no epoch was finished");
-        assert!(child.try_wait().unwrap().is_none(), "the run ended before it could be killed");
-        std::thread::yield_now();
-    }
-    child.kill().unwrap();
-    child.wait().unwrap();
-    let again = workspace.tuwen(&["run", "pipeline.yaml", "--until", "first", "--store", "killed"]).succeeds();
-    assert!(again.stderr.contains("continues after epoch"), "{}", again.stderr);
-    assert_eq!(weights(&workspace, "whole"), weights(&workspace, "killed"));
-}
-
-#[test]
-fn a_terminated_run_stops_in_order_with_143_and_can_be_continued() {
-    let workspace = Workspace::with_pipeline();
-    workspace.write("long.yaml", PIPELINE.replace("epochs: 3", "epochs: 300"));
-    let mut child = workspace.command(&["run", "long.yaml", "--quiet"]).spawn().unwrap();
-    let started = Instant::now();
-    while !files_below(&workspace.path("artifacts/work")).iter().any(|file| file.contains("epoch-")) {
-        assert!(started.elapsed() < Duration::from_mins(2), "training did not start");
-        std::thread::yield_now();
-    }
-    let pid = child.id().to_string();
-    assert!(std::process::Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
-    assert_eq!(child.wait().unwrap().code(), Some(143));
-    assert!(!workspace.path("artifacts/releases").exists(), "nothing was published");
-    let records = files_below(&workspace.path("artifacts/runs"));
-    assert!(workspace.read(&format!("artifacts/runs/{}", records[0])).contains("\"exit_code\":143"));
-}
-
-#[test]
-fn a_run_that_finds_its_work_folder_taken_exits_73() {
-    let workspace = Workspace::with_pipeline();
-    workspace.write("long.yaml", PIPELINE.replace("epochs: 3", "epochs: 300"));
-    let mut child = workspace.command(&["run", "long.yaml", "--quiet", "--until", "first"]).spawn().unwrap();
-    let started = Instant::now();
-    while !files_below(&workspace.path("artifacts/work"))
-        .iter()
-        .any(|file| file.contains("checkpoint") && file.contains("epoch-"))
-    {
-        assert!(started.elapsed() < Duration::from_mins(2), "training did not start");
-        std::thread::yield_now();
-    }
-    workspace.tuwen(&["run", "long.yaml", "--quiet", "--until", "first"]).fails(73, &["another run is working in"]);
-    child.kill().unwrap();
-    child.wait().unwrap();
-}
-
-#[test]
 fn bad_input_exits_with_its_code_and_leaves_nothing_half_written() {
     let cases: [(&str, &str, i32, &str); 6] = [
         ("root: muge", "root: nowhere", 66, "nowhere/train_imgs.tsv: not found"),

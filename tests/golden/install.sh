@@ -12,5 +12,5 @@ DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends \
 # --no-deps keeps pip from bringing a second torch.
 /usr/bin/python3 -m pip install --target "$dir" --no-deps \
     cn_clip==1.6.0 transformers==4.46.3 tokenizers==0.20.3 huggingface_hub==0.26.5 safetensors==0.5.3 \
-    timm==0.6.13 lmdb==3.0.0 six==1.17.0 \
+    timm==0.6.13 lmdb==3.0.0 six==1.17.0 pillow==13.0.0 \
     certifi charset-normalizer filelock fsspec idna packaging pyyaml regex requests tqdm typing_extensions urllib3

@@ -107,12 +107,12 @@ def png_sources(rng, image, alpha):
     yield ("palette_640.png", png(long, 2, PALETTE, (b"PLTE", bytes(range(0, 240, 20)))),
            "to 224 nearest neighbour sums its step up in f64; the sum falls short of 20 whole columns")
     tall = np.asarray(image.transpose(Image.Transpose.ROTATE_90))
-    yield "portrait.png", png(tall, 8, RGB), "across first, then down; Pillow 13 goes the other way on portraits and differs"
+    yield "portrait.png", png(tall, 8, RGB), "down first, as more than twice as many rows as columns go; before Pillow 13 across first"
     # Most of a 16-bit picture is brighter than 255 and so white; dark parts show how rounding and clipping go.
     dark = np.where(wide_gray > 40000, wide_gray, wide_gray // 200)
     yield ("gray16.png", png(dark, 16, GRAY),
-           "mode I: 32-bit bicubic, then clipped to 0..255, not divided by 256; Pillow 13: mode I;16, clipped to 0..65535 between the passes")
-    yield "gray16_same_size.png", png(dark[:SIZE, :SIZE], 16, GRAY), "mode I, in Pillow 13 I;16; clipped to 0..255 without a resize"
+           "mode I;16: clipped to 0..65535 after each pass, to 0..255 at the end, not divided by 256; Pillow 9: mode I, clipped at the end only")
+    yield "gray16_same_size.png", png(dark[:SIZE, :SIZE], 16, GRAY), "mode I;16, in Pillow 9 I; clipped to 0..255 without a resize"
     yield "gray_alpha16.png", png(np.dstack([wide_gray, wide_alpha]), 16, GRAY_ALPHA), "high bytes, as RGBA"
     yield "rgb16.png", png(wide, 16, RGB), "high bytes"
     yield "rgba16.png", png(np.dstack([wide, wide_alpha]), 16, RGBA), "high bytes, premultiplied for the resize"

@@ -1,8 +1,11 @@
 //! Numbers that the reference implementation produced; see README.md in this folder.
 
 mod augment;
+mod auto_augment;
+mod jpeg;
 mod model;
 mod tokenizer;
+mod training;
 mod zoo;
 
 use std::path::PathBuf;

@@ -4,17 +4,16 @@ use std::path::Path;
 
 use serde_json::Value;
 use tuwen::model::{
-    AdamWConfig, Checkpoint, ClipConfig, ComputeDevice, ConfigChanges, Encoder, ModelError, Precision, StateDict, Step,
-    TextConfig, VisionConfig, VitConfig, normalize_rows, open_model, read_safetensors,
+    Checkpoint, ClipConfig, ComputeDevice, ConfigChanges, Encoder, ModelError, Precision, StateDict, TextConfig,
+    Trainer, TrainerOptions, TrainingBatch, VisionConfig, VitConfig, normalize_rows, open_model, read_safetensors,
 };
 use tuwen::train::learning_rate;
 
 use super::fixture;
 
-const ADAMW: AdamWConfig = AdamWConfig { beta1: 0.9, beta2: 0.98, epsilon: 1e-6, weight_decay: 0.2 };
 const BATCH: usize = 4;
 
-fn config() -> ClipConfig {
+pub(super) fn config() -> ClipConfig {
     let json: Value = serde_json::from_slice(&fs::read(fixture("tiny_clip_config.json")).unwrap()).unwrap();
     let number = |name: &str| json["model"][name].as_u64().unwrap() as usize;
     ClipConfig {
@@ -46,15 +45,15 @@ fn read(name: &str) -> Result<StateDict, ModelError> {
     open_model(&fixture(name), Some(config()), ConfigChanges::default()).map(|model| model.state)
 }
 
-fn weights() -> StateDict {
+pub(super) fn weights() -> StateDict {
     read("tiny_clip.safetensors").unwrap()
 }
 
-fn expected() -> StateDict {
+pub(super) fn expected() -> StateDict {
     read_safetensors(&fixture("tiny_clip_expected.safetensors")).unwrap()
 }
 
-fn tokens() -> Vec<u32> {
+pub(super) fn tokens() -> Vec<u32> {
     tokens_of(&fixture("tiny_clip_expected.safetensors"))
 }
 
@@ -64,6 +63,18 @@ pub(super) fn tokens_of(path: &Path) -> Vec<u32> {
     let file = safetensors::SafeTensors::deserialize(&bytes).unwrap();
     let view = file.tensor("tokens").unwrap();
     view.data().chunks_exact(8).map(|b| i64::from_le_bytes(b.try_into().unwrap()) as u32).collect()
+}
+
+/// Trains as the reference does.
+pub(super) fn trainer(config: &ClipConfig, state: StateDict, precision: Precision) -> Trainer {
+    let options = TrainerOptions { precision, ..TrainerOptions::default() };
+    Trainer::new(config, state, &[ComputeDevice::cpu()], options).unwrap()
+}
+
+/// The batch of a fixture.
+pub(super) fn batch<'a>(expected: &'a StateDict, tokens: &'a [u32]) -> TrainingBatch<'a> {
+    let size = expected["images"].shape[0];
+    TrainingBatch { pixels: &expected["images"].values, tokens, size, positives: None, teacher: None, seed: 1 }
 }
 
 /// The largest difference relative to the largest expected value.
@@ -91,8 +102,8 @@ fn features_equal_the_reference() {
 #[test]
 fn one_step_of_training_equals_the_reference() {
     let expected = expected();
-    let mut step = Step::new(&config(), weights(), &ComputeDevice::cpu(), ADAMW, Precision::Fp32).unwrap();
-    let outcome = step.step(expected["images"].values.clone(), &tokens(), BATCH, 1e-3).unwrap();
+    let mut step = trainer(&config(), weights(), Precision::Fp32);
+    let outcome = step.step(batch(&expected, &tokens()), 1e-3).unwrap();
     let loss = f64::from(expected["loss"].values[0]);
     assert!((outcome.loss - loss).abs() < 1e-5 * loss, "{} against {loss}", outcome.loss);
     let squares = expected.iter().filter(|(key, _)| key.starts_with("grad."));
@@ -104,8 +115,8 @@ fn one_step_of_training_equals_the_reference() {
 #[test]
 fn gradients_equal_the_reference_tensor_by_tensor() {
     let expected = expected();
-    let mut step = Step::new(&config(), weights(), &ComputeDevice::cpu(), ADAMW, Precision::Fp32).unwrap();
-    step.step(expected["images"].values.clone(), &tokens(), BATCH, 1e-3).unwrap();
+    let mut step = trainer(&config(), weights(), Precision::Fp32);
+    step.step(batch(&expected, &tokens()), 1e-3).unwrap();
     // After the first step the first moment is (1 - beta1) times the gradient.
     let moments = step.optimizer_state().unwrap();
     let mut checked = 0;
@@ -125,10 +136,10 @@ fn gradients_equal_the_reference_tensor_by_tensor() {
 #[test]
 fn three_steps_with_the_schedule_equal_the_reference() {
     let expected = expected();
-    let mut step = Step::new(&config(), weights(), &ComputeDevice::cpu(), ADAMW, Precision::Fp32).unwrap();
+    let mut step = trainer(&config(), weights(), Precision::Fp32);
     for (index, loss) in expected["losses"].values.iter().enumerate() {
         let rate = learning_rate(index as u64, 1e-3, 2, 10);
-        let outcome = step.step(expected["images"].values.clone(), &tokens(), BATCH, rate).unwrap();
+        let outcome = step.step(batch(&expected, &tokens()), rate).unwrap();
         assert!((outcome.loss - f64::from(*loss)).abs() < 1e-4, "step {index}: {} against {loss}", outcome.loss);
     }
     compare_weights(&step.state_dict().unwrap(), &expected, "step3.");
@@ -225,10 +236,10 @@ fn a_step_in_a_narrow_precision_follows_the_full_one() {
     let expected = expected();
     let loss = f64::from(expected["loss"].values[0]);
     for (precision, limit) in [(Precision::Bf16, 0.05), (Precision::Fp16, 0.01)] {
-        let mut step = Step::new(&config(), weights(), &ComputeDevice::cpu(), ADAMW, precision).unwrap();
+        let mut step = trainer(&config(), weights(), precision);
         let mut losses = Vec::new();
         for _ in 0..6 {
-            let outcome = step.step(expected["images"].values.clone(), &tokens(), BATCH, 1e-3).unwrap();
+            let outcome = step.step(batch(&expected, &tokens()), 1e-3).unwrap();
             assert!(outcome.gradient_norm.is_finite() || !outcome.applied, "{precision:?}: {outcome:?}");
             losses.push(outcome.loss);
         }

@@ -1,15 +1,14 @@
 use std::fs;
 
 use tuwen::model::{
-    AdamWConfig, ClipConfig, ComputeDevice, ConfigChanges, Encoder, ModelFile, Precision, StateDict, Step,
-    WeightsFormat, normalize_rows, open_model, read_config, read_safetensors,
+    ClipConfig, ComputeDevice, ConfigChanges, Encoder, ModelFile, Precision, StateDict, WeightsFormat, normalize_rows,
+    open_model, read_config, read_safetensors,
 };
 
 use super::fixture;
-use super::model::{relative_error, tokens_of};
+use super::model::{batch, relative_error, tokens_of, trainer};
 
 const ARCHITECTURES: [&str; 4] = ["vit_h", "vit_l", "vit_b32", "rn50"];
-const ADAMW: AdamWConfig = AdamWConfig { beta1: 0.9, beta2: 0.98, epsilon: 1e-6, weight_decay: 0.2 };
 
 fn config(name: &str) -> ClipConfig {
     read_config(&fixture(&format!("zoo/{name}_config.json"))).unwrap()
@@ -68,10 +67,9 @@ fn loss_and_gradients_of_every_architecture_equal_the_reference() {
             expected.extend(tensors("rn50_grads"));
         }
         let state = open(&format!("zoo/{name}.safetensors"), Some(config.clone())).state;
-        let mut step = Step::new(&config, state, &ComputeDevice::cpu(), ADAMW, Precision::Fp32).unwrap();
+        let mut step = trainer(&config, state, Precision::Fp32);
         let tokens = tokens_of(&fixture(&format!("zoo/{name}_expected.safetensors")));
-        let batch = expected["images"].shape[0];
-        let outcome = step.step(expected["images"].values.clone(), &tokens, batch, 1e-3).unwrap();
+        let outcome = step.step(batch(&expected, &tokens), 1e-3).unwrap();
         let loss = f64::from(expected["loss"].values[0]);
         assert!((outcome.loss - loss).abs() < 1e-4 * loss, "{name}: loss {} against {loss}", outcome.loss);
         // After the first step the first moment is (1 - beta1) times the gradient.
@@ -96,9 +94,9 @@ fn loss_and_gradients_of_every_architecture_equal_the_reference() {
 fn running_statistics_move_as_in_the_reference() {
     let (config, expected) = (config("rn50"), tensors("rn50_expected"));
     let state = open("zoo/rn50.safetensors", Some(config.clone())).state;
-    let mut step = Step::new(&config, state, &ComputeDevice::cpu(), ADAMW, Precision::Fp32).unwrap();
+    let mut step = trainer(&config, state, Precision::Fp32);
     let tokens = tokens_of(&fixture("zoo/rn50_expected.safetensors"));
-    step.step(expected["images"].values.clone(), &tokens, expected["images"].shape[0], 1e-3).unwrap();
+    step.step(batch(&expected, &tokens), 1e-3).unwrap();
     let found = step.state_dict().unwrap();
     let after: Vec<_> =
         expected.iter().filter_map(|(key, tensor)| Some((key.strip_prefix("after.")?, tensor))).collect();

@@ -57,7 +57,7 @@ fn every_bad_row_of_the_tsv_layout_goes_to_quarantine_with_a_reason() {
         found.unwrap_or_else(|| unreachable!("no {table} {id} in {rows:?}")).2.clone()
     };
     assert!(reason("images", id).contains("repeats"));
-    assert!(reason("images", "77").contains("end early"));
+    assert!(reason("images", "77").contains("truncated"));
     assert!(reason("images", "78").contains("base64"));
     assert!(reason("images", "").contains("no tab"));
     assert!(reason("images", "79").contains("not a JPEG"));
@@ -141,7 +141,7 @@ fn a_folder_is_read_from_csv_and_jsonl_alike_whatever_the_file_names_say() {
     assert_eq!(found[0], found[1]);
     let reasons: Vec<&str> = found[0].iter().filter(|row| row.0 == "images").map(|row| row.2.as_str()).collect();
     assert!(reasons.iter().any(|reason| reason.contains("stay below")), "{reasons:?}");
-    assert!(reasons.iter().any(|reason| reason.contains("end early")), "{reasons:?}");
+    assert!(reasons.iter().any(|reason| reason.contains("truncated")), "{reasons:?}");
     assert!(reasons.iter().any(|reason| reason.contains("not found")), "{reasons:?}");
 }
 

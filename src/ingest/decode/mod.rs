@@ -9,7 +9,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use image::{ColorType, DynamicImage, ImageFormat, ImageReader, Limits};
 
-use super::{IngestError, Mode, Picture};
+use super::{IngestError, Mode, Picture, jpeg};
 
 /// Pillow's own limit against decompression bombs.
 const MAX_PIXELS: u64 = 178_956_970;
@@ -33,11 +33,22 @@ fn decode_unguarded(bytes: &[u8]) -> Result<(Picture, &'static str), IngestError
         ImageFormat::Png => Ok((png::decode(bytes)?, "png")),
         ImageFormat::Gif => Ok((gif::decode(bytes)?, "gif")),
         ImageFormat::Bmp => Ok((bmp::decode(bytes)?, "bmp")),
-        ImageFormat::Jpeg if !ends_in_marker(bytes) => Err(unreadable("JPEG data end early")),
-        ImageFormat::Jpeg => Ok((generic(bytes, format)?, "jpeg")),
+        ImageFormat::Jpeg => Ok((decode_jpeg(bytes)?, "jpeg")),
         ImageFormat::WebP => Ok((generic(bytes, format)?, "webp")),
         _ => Err(unreadable("not a JPEG, PNG, WebP, GIF or BMP file")),
     }
+}
+
+fn decode_jpeg(bytes: &[u8]) -> Result<Picture, IngestError> {
+    let header = jpeg::read_header(bytes).map_err(|error| unreadable(&error))?;
+    check_pixels(header.width, header.height)?;
+    let jpeg::Decoded { width, height, color, pixels } = jpeg::decode(bytes).map_err(|error| unreadable(&error))?;
+    let mode = match color {
+        jpeg::Color::Luma => Mode::Luma,
+        jpeg::Color::Rgb => Mode::Rgb,
+        jpeg::Color::Cmyk => Mode::Cmyk,
+    };
+    Ok(Picture { width, height, mode, pixels })
 }
 
 /// A format whose decoder gives the stored mode by itself.
@@ -69,13 +80,6 @@ fn check_pixels(width: u32, height: u32) -> Result<(), IngestError> {
         return Err(unreadable(&format!("{width} x {height} pixels, at most {MAX_PIXELS} are accepted")));
     }
     Ok(())
-}
-
-/// Decoders fill the missing half of a cut JPEG with grey; a whole one holds an end-of-image marker after its last
-/// scan.
-fn ends_in_marker(bytes: &[u8]) -> bool {
-    let start = memchr::memmem::rfind(bytes, &[0xff, 0xda]).unwrap_or(0);
-    memchr::memmem::rfind(bytes, &[0xff, 0xd9]).is_some_and(|end| end > start)
 }
 
 /// Whether a palette is the greys in order, which makes a picture of indices one of luminance.

@@ -80,8 +80,8 @@ pub(super) fn tile_bf16(a: &[u32], rows: usize, pairs: usize, panel: &[PairLane]
     });
 }
 
-/// Runs `body` compiled for the widest vectors of this processor; loops inside it are vectorised by the compiler.
-pub(super) fn vectorized<R>(body: impl FnOnce() -> R) -> R {
+/// Runs `body` compiled for the widest vectors of this processor; loops that inline into it are vectorised by the compiler.
+pub fn vectorized<R>(body: impl FnOnce() -> R) -> R {
     #[cfg(target_arch = "x86_64")]
     match instruction_set() {
         // SAFETY: the instruction set was detected.
@@ -94,7 +94,7 @@ pub(super) fn vectorized<R>(body: impl FnOnce() -> R) -> R {
 }
 
 /// Whether products of bf16 run at more than the speed of f32 here.
-pub(super) fn has_fast_bf16() -> bool {
+pub fn has_fast_bf16() -> bool {
     instruction_set() == InstructionSet::Avx512Bf16
 }
 

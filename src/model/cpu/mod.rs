@@ -10,6 +10,8 @@ mod layer;
 mod product;
 mod vit;
 
+pub use kernel::{has_fast_bf16, vectorized};
+
 pub(super) use bert::CpuBert;
 pub(super) use product::WeightFormat;
 pub(super) use vit::CpuVisionTransformer;

@@ -80,14 +80,38 @@ impl Bert {
 
     /// The hidden state of `[CLS]`; zeros in `tokens` are padding.
     pub fn forward(&self, tokens: Tensor<2, Int>, mode: Forward) -> Tensor<2> {
-        let [batch, length] = tokens.dims();
-        let padding: Tensor<4> =
-            tokens.clone().equal_scalar(0).float().mul_scalar(MASKED_SCORE).reshape([batch, 1, 1, length]);
-        let mut x = self.embeddings.forward(tokens, mode);
-        for layer in &self.encoder.layer {
-            x = layer.forward(x, padding.clone(), mode);
+        let padding = Self::padding(tokens.clone());
+        let x = self.start(tokens, mode);
+        Self::pooled(self.encoder.layer.iter().fold(x, |x, layer| layer.forward(x, padding.clone(), mode)))
+    }
+
+    /// Layers.
+    pub(crate) fn depth(&self) -> usize {
+        self.encoder.layer.len()
+    }
+
+    /// Embeddings `[batch, tokens, hidden]`.
+    pub(crate) fn start(&self, tokens: Tensor<2, Int>, mode: Forward) -> Tensor<3> {
+        self.embeddings.forward(tokens, mode)
+    }
+
+    /// One layer; none beyond the last.
+    pub(crate) fn block(&self, index: usize, x: Tensor<3>, padding: Tensor<4>, mode: Forward) -> Tensor<3> {
+        match self.encoder.layer.get(index) {
+            Some(layer) => layer.forward(x, padding, mode),
+            None => x,
         }
+    }
+
+    /// The first token's row of `[batch, tokens, hidden]`.
+    pub(crate) fn pooled(x: Tensor<3>) -> Tensor<2> {
         x.narrow(1, 0, 1).squeeze_dim(1)
+    }
+
+    /// What is added to attention scores, `[batch, 1, 1, tokens]`.
+    pub(crate) fn padding(tokens: Tensor<2, Int>) -> Tensor<4> {
+        let [batch, length] = tokens.dims();
+        tokens.equal_scalar(0).float().mul_scalar(MASKED_SCORE).reshape([batch, 1, 1, length])
     }
 }
 

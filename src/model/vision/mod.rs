@@ -9,7 +9,7 @@ pub use resnet::ResNet;
 pub use vit::VisionTransformer;
 
 use burn::module::Module;
-use burn::tensor::Tensor;
+use burn::tensor::{Int, Tensor};
 
 use super::config::VisionConfig;
 use super::error::ModelError;
@@ -41,6 +41,35 @@ impl VisionTower {
         match self {
             Self::Vit(vit) => vit.forward(images, mode),
             Self::ResNet(resnet) => resnet.forward(images, mode),
+        }
+    }
+    /// Blocks between [`Self::start`] and [`Self::end`]; the residual network has none.
+    pub(crate) fn depth(&self) -> usize {
+        match self {
+            Self::Vit(vit) => vit.depth(),
+            Self::ResNet(_) => 0,
+        }
+    }
+
+    /// What the first block takes; of the residual network the features themselves, `[batch, 1, embed_dim]`.
+    pub(crate) fn start(&self, images: Tensor<4>, kept: Option<Tensor<2, Int>>, mode: Forward) -> Tensor<3> {
+        match self {
+            Self::Vit(vit) => vit.start(images, kept, mode),
+            Self::ResNet(resnet) => resnet.forward(images, mode).unsqueeze_dim(1),
+        }
+    }
+
+    pub(crate) fn block(&self, index: usize, x: Tensor<3>, mode: Forward) -> Tensor<3> {
+        match self {
+            Self::Vit(vit) => vit.block(index, x, mode),
+            Self::ResNet(_) => x,
+        }
+    }
+
+    pub(crate) fn end(&self, x: Tensor<3>, mode: Forward) -> Tensor<2> {
+        match self {
+            Self::Vit(vit) => vit.end(x, mode),
+            Self::ResNet(_) => x.squeeze_dim(1),
         }
     }
 }

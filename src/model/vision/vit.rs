@@ -1,6 +1,6 @@
 //! The pre-norm vision transformer of CLIP with QuickGELU, as in the reference's `model.py`.
 use burn::module::{Module, Param};
-use burn::tensor::Tensor;
+use burn::tensor::{Int, Tensor};
 
 use crate::model::config::VitConfig;
 use crate::model::error::ModelError;
@@ -75,14 +75,40 @@ impl VisionTransformer {
 
     /// Image features `[batch, embed_dim]`, not normalised.
     pub fn forward(&self, images: Tensor<4>, mode: Forward) -> Tensor<2> {
+        let x = self.start(images, None, mode);
+        self.end(self.transformer.resblocks.iter().fold(x, |x, block| block.forward(x, mode)), mode)
+    }
+
+    pub(crate) fn depth(&self) -> usize {
+        self.transformer.resblocks.len()
+    }
+
+    /// Embedded patches behind the class token, `[batch, 1 + patches, width]`; only those whose indices are in `kept`
+    /// `[batch, kept]`, if it is given.
+    pub(crate) fn start(&self, images: Tensor<4>, kept: Option<Tensor<2, Int>>, mode: Forward) -> Tensor<3> {
         let x = self.conv1.forward(images, mode);
-        let [batch, _, width] = x.dims();
-        let class: Tensor<3> = self.class_embedding.val().reshape([1, 1, width]).expand([batch, 1, width]);
-        let x = Tensor::cat(vec![class, x], 1) + self.positional_embedding.val().unsqueeze();
-        let mut x = self.ln_pre.forward(x);
-        for block in &self.transformer.resblocks {
-            x = block.forward(x, mode);
+        let [batch, patches, width] = x.dims();
+        let positions = self.positional_embedding.val();
+        let mut x = x + positions.clone().narrow(0, 1, patches).unsqueeze();
+        if let Some(kept) = kept {
+            let [_, count] = kept.dims();
+            x = x.gather(1, kept.reshape([batch, count, 1]).expand([batch, count, width]));
         }
+        let class: Tensor<2> = self.class_embedding.val().unsqueeze() + positions.narrow(0, 0, 1);
+        let class: Tensor<3> = class.reshape([1, 1, width]).expand([batch, 1, width]);
+        self.ln_pre.forward(Tensor::cat(vec![class, x], 1))
+    }
+
+    /// One block; none beyond the last.
+    pub(crate) fn block(&self, index: usize, x: Tensor<3>, mode: Forward) -> Tensor<3> {
+        match self.transformer.resblocks.get(index) {
+            Some(block) => block.forward(x, mode),
+            None => x,
+        }
+    }
+
+    /// From the class token to features.
+    pub(crate) fn end(&self, x: Tensor<3>, mode: Forward) -> Tensor<2> {
         let class: Tensor<2> = x.narrow(1, 0, 1).squeeze_dim(1);
         mode.precision.matmul(self.ln_post.forward(class), self.proj.val())
     }

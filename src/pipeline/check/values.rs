@@ -2,7 +2,7 @@
 use super::Problems;
 use crate::augment::AugmentSpec;
 use crate::ingest::{IngestSpec, SourceSpec};
-use crate::model::preset;
+use crate::model::{Tower, preset, text_preset};
 use crate::pipeline::node::Node;
 use crate::pipeline::spec::{PipelineSpec, StageSpec};
 use crate::train::FinetuneSpec;
@@ -17,7 +17,12 @@ pub(super) fn check(root: &Node, spec: &PipelineSpec, problems: &mut Problems) {
             StageSpec::Finetune(finetune) => check_finetune(finetune, &mut report),
             StageSpec::Model(model) => match preset(&model.preset) {
                 Err(error) => report("preset", error.to_string(), "choose one of them"),
-                Ok(config) => {
+                Ok(mut config) => {
+                    match model.text_model.as_deref().map(text_preset) {
+                        Some(Ok(text)) => config.text = text,
+                        Some(Err(error)) => report("text_model", error.to_string(), "choose one of them"),
+                        None => {}
+                    }
                     let most = config.text.max_position_embeddings;
                     if model.context_length.is_some_and(|length| length > most) {
                         let message = format!("{} takes at most {most} tokens", model.preset);
@@ -53,6 +58,22 @@ fn check_ingest(spec: &IngestSpec, report: &mut impl FnMut(&str, String, &str)) 
 fn check_finetune(spec: &FinetuneSpec, report: &mut impl FnMut(&str, String, &str)) {
     if spec.beta1 >= 1.0 || spec.beta2 >= 1.0 {
         report("beta1", "betas must be below 1".to_owned(), "the reference uses 0.9 and 0.98");
+    }
+    if spec.freeze.contains(&Tower::Vision) && spec.freeze.contains(&Tower::Text) {
+        report("freeze", "both towers are frozen".to_owned(), "leave one to be trained");
+    }
+    if spec.accumulation > spec.batch_size {
+        let message = format!("{} parts of a batch of {}", spec.accumulation, spec.batch_size);
+        report("accumulation", message, "use no more parts than pairs");
+    }
+    match (&spec.distillation, &spec.needs.teacher) {
+        (Some(_), None) => report("distillation", "there is no teacher".to_owned(), "name a stage in needs.teacher"),
+        (None, Some(_)) => report("needs.teacher", "the teacher is not used".to_owned(), "add distillation: {}"),
+        _ => {}
+    }
+    if spec.distillation.is_some() && spec.freeze.contains(&Tower::Vision) {
+        let message = "a frozen vision tower learns nothing from a teacher".to_owned();
+        report("distillation", message, "remove `distillation` or `freeze`");
     }
     for (at, step) in spec.augment.iter().enumerate() {
         let AugmentSpec::RandomResizedCrop(crop) = step else { continue };

@@ -1,0 +1,94 @@
+//! The training pairs of a data set: what is paired, and what else belongs together.
+use std::collections::{HashMap, HashSet};
+
+use crate::data::Split;
+use crate::ingest::Dataset;
+use crate::model::normalize_caption;
+use crate::stage::StageError;
+
+/// Texts, images and pairs of the training split.
+#[derive(Debug)]
+pub struct TrainingPairs {
+    /// Normalised captions.
+    texts: Vec<String>,
+    images: Vec<String>,
+    /// Text and image of every pair, as positions in `texts` and `images`.
+    pairs: Vec<(usize, usize)>,
+    /// For every text the first one that reads the same.
+    first_equal: Vec<usize>,
+    /// Text (the first of its kind) and image that belong together.
+    related: HashSet<(usize, usize)>,
+}
+
+impl TrainingPairs {
+    pub fn read(dataset: &Dataset) -> Result<Self, StageError> {
+        let mut texts = Vec::new();
+        let mut text_positions = HashMap::new();
+        for text in dataset.texts(Split::Train)? {
+            text_positions.insert(text.id, texts.len());
+            texts.push(normalize_caption(&text.text));
+        }
+        let images = dataset.image_ids(Split::Train)?;
+        let image_positions: HashMap<&str, usize> =
+            images.iter().enumerate().map(|(position, id)| (id.as_str(), position)).collect();
+        let mut pairs = Vec::new();
+        for pair in dataset.pairs(Split::Train)? {
+            let text = text_positions.get(&pair.text_id);
+            let image = image_positions.get(pair.image_id.as_str());
+            let (Some(text), Some(image)) = (text, image) else {
+                let message = format!("pair {}:{} names no row", pair.text_id, pair.image_id);
+                return Err(StageError::internal(message));
+            };
+            pairs.push((*text, *image));
+        }
+        Ok(Self::new(texts, images, pairs))
+    }
+
+    pub(super) fn new(texts: Vec<String>, images: Vec<String>, pairs: Vec<(usize, usize)>) -> Self {
+        let mut seen = HashMap::new();
+        let first_equal: Vec<usize> =
+            texts.iter().enumerate().map(|(at, text)| *seen.entry(text.clone()).or_insert(at)).collect();
+        let first = |text: usize| first_equal.get(text).copied().unwrap_or(text);
+        let related = pairs.iter().map(|(text, image)| (first(*text), *image)).collect();
+        Self { texts, images, pairs, first_equal, related }
+    }
+
+    /// Number of pairs.
+    pub fn len(&self) -> usize {
+        self.pairs.len()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.pairs.is_empty()
+    }
+
+    /// Caption and image id of a pair.
+    pub(super) fn get(&self, pair: usize) -> Option<(&str, &str)> {
+        let (text, image) = *self.pairs.get(pair)?;
+        Some((self.texts.get(text)?, self.images.get(image)?))
+    }
+
+    /// The captions.
+    pub(super) fn texts(&self) -> &[String] {
+        &self.texts
+    }
+
+    /// `[pairs, pairs]`, 1 where the image of the row and the text of the column belong together.
+    pub(super) fn positives(&self, pairs: &[usize]) -> Vec<f32> {
+        let related = |image: usize, text: usize| f32::from(u8::from(self.belongs(text, image)));
+        pairs.iter().flat_map(|row| pairs.iter().map(move |column| related(*row, *column))).collect()
+    }
+
+    /// Whether either pair makes a false negative of the other.
+    pub(super) fn conflict(&self, a: usize, b: usize) -> bool {
+        self.belongs(a, b) || self.belongs(b, a)
+    }
+
+    /// Whether the text of one pair belongs to the image of another.
+    fn belongs(&self, text_of: usize, image_of: usize) -> bool {
+        let (Some((text, _)), Some((_, image))) = (self.pairs.get(text_of), self.pairs.get(image_of)) else {
+            return false;
+        };
+        self.first_equal.get(*text).is_some_and(|first| self.related.contains(&(*first, *image)))
+    }
+}

@@ -1,0 +1,278 @@
+//! A training run under way: epochs of steps, validations and saved states, from any point to the end.
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+
+use super::loader::{Batch, Demand, Loader};
+use super::log::{LogLine, LogText};
+use super::resume::{ResumeState, TrainProgress};
+use super::schedule::learning_rate;
+use super::timing::TimingLog;
+use super::{FinetuneSpec, TrainError, ValidationPool, ValidationScores};
+use crate::model::{Encoder, StateDict, StepOutcome, Trainer, TrainingBatch};
+use crate::stage::{Progress, StageContext, StageError};
+
+/// See [`Run::train`].
+pub(super) struct Run<'a> {
+    spec: &'a FinetuneSpec,
+    seed: u64,
+    context: &'a StageContext<'a>,
+    loader: &'a Loader<'a>,
+    validation: Option<ValidationPool<'a>>,
+    teacher: Option<&'a Encoder>,
+    trainer: Trainer,
+    best: StateDict,
+    progress: TrainProgress,
+    log: LogText,
+    timing: TimingLog,
+    /// Steps at the newest saved state.
+    saved_steps: Option<u64>,
+}
+
+impl<'a> Run<'a> {
+    pub(super) fn new(
+        spec: &'a FinetuneSpec,
+        seed: u64,
+        context: &'a StageContext<'a>,
+        loader: &'a Loader<'a>,
+        validation: Option<ValidationPool<'a>>,
+        teacher: Option<&'a Encoder>,
+        trainer: Trainer,
+    ) -> Self {
+        Self {
+            spec,
+            seed,
+            context,
+            loader,
+            validation,
+            teacher,
+            trainer,
+            best: StateDict::new(),
+            progress: TrainProgress::default(),
+            log: LogText::default(),
+            timing: TimingLog::new(context.scratch),
+            saved_steps: None,
+        }
+    }
+
+    /// The weights that nothing is better than yet.
+    pub(super) fn start_from(&mut self, state: &StateDict) {
+        self.best = state.clone();
+    }
+
+    /// Goes on where a killed run saved.
+    pub(super) fn resume(&mut self, saved: ResumeState) -> Result<(), StageError> {
+        self.trainer.restore(saved.weights, &saved.optimizer)?;
+        self.saved_steps = Some(saved.progress.steps);
+        (self.best, self.progress, self.log) = (saved.best, saved.progress, saved.log);
+        Ok(())
+    }
+
+    pub(super) fn loader(&self) -> &Loader<'a> {
+        self.loader
+    }
+
+    pub(super) fn has_validation(&self) -> bool {
+        self.validation.is_some()
+    }
+
+    pub(super) fn trainer(&self) -> &Trainer {
+        &self.trainer
+    }
+
+    pub(super) fn best(&self) -> &StateDict {
+        &self.best
+    }
+
+    pub(super) fn into_log(self) -> String {
+        self.log.0
+    }
+
+    /// Steps of the whole run.
+    pub(super) fn total_steps(&self) -> u64 {
+        self.spec.max_steps.unwrap_or(self.loader.batches() * u64::from(self.spec.epochs))
+    }
+
+    /// Counts for the manifest.
+    pub(super) fn stats(&self) -> BTreeMap<String, Value> {
+        let TrainProgress { epochs, steps, best_step, best_recall, stopped_early, .. } = self.progress;
+        BTreeMap::from([
+            ("epochs".to_owned(), json!(epochs)),
+            ("steps".to_owned(), json!(steps)),
+            ("pairs".to_owned(), json!(self.loader.pairs().len())),
+            ("best_step".to_owned(), json!(best_step)),
+            ("best_mean_recall".to_owned(), json!(best_recall)),
+            ("stopped_early".to_owned(), json!(stopped_early)),
+        ])
+    }
+
+    /// Trains to the end. Stopped or failed, it leaves its state behind, so that the same command goes on from there.
+    pub(super) fn train(&mut self) -> Result<(), StageError> {
+        let monitor = self.context.monitor;
+        let progress = monitor.begin(self.context.stage, Some(self.total_steps()), "steps");
+        progress.advance(self.progress.steps);
+        if self.progress.steps == 0 && self.log.0.is_empty() {
+            let validation = self.validate()?;
+            self.progress.best_recall = validation.map(|scores| scores.mean_recall());
+            self.log.push(&LogLine::Epoch { epoch: 0, step: 0, loss: None, validation })?;
+        }
+        let trained = self.train_epochs(progress.as_ref());
+        if trained.is_err() && self.saved_steps != Some(self.progress.steps) && self.progress.steps > 0 {
+            self.save()?;
+        }
+        trained
+    }
+
+    fn train_epochs(&mut self, progress: &dyn Progress) -> Result<(), StageError> {
+        while self.progress.steps < self.total_steps() && !self.progress.stopped_early {
+            let epoch = self.progress.epochs + 1;
+            let started = (Instant::now(), self.progress.steps);
+            self.train_epoch(epoch, progress)?;
+            self.end_epoch(epoch, started)?;
+        }
+        Ok(())
+    }
+
+    /// The rest of an epoch.
+    fn train_epoch(&mut self, epoch: u32, progress: &dyn Progress) -> Result<(), StageError> {
+        let (skip, total) = (self.progress.batches, self.total_steps());
+        let loader = self.loader;
+        loader.run_epoch(epoch, skip, |batch, wait| {
+            self.context.monitor.check_stop()?;
+            let outcome = self.step(epoch, batch, wait)?;
+            progress.advance(1);
+            progress.remark(&format!("epoch {epoch}/{}  loss {:.3}", self.spec.epochs, outcome.loss));
+            self.after_step(epoch)?;
+            let ends = self.progress.steps == total || self.progress.stopped_early;
+            Ok(if ends { Demand::Enough } else { Demand::More })
+        })
+    }
+
+    fn step(&mut self, epoch: u32, batch: Batch, wait: Duration) -> Result<StepOutcome, StageError> {
+        let spec = self.spec;
+        let began = Instant::now();
+        let rate = learning_rate(self.progress.steps, spec.learning_rate, spec.warmup_steps, self.total_steps());
+        let teacher = match (self.teacher, &batch.teacher_pixels) {
+            (Some(teacher), Some(pixels)) => Some(teacher.encode_images(pixels, batch.size)?),
+            _ => None,
+        };
+        let training = TrainingBatch {
+            pixels: &batch.pixels,
+            tokens: &batch.tokens,
+            size: batch.size,
+            positives: batch.positives.as_deref(),
+            teacher: teacher.as_deref(),
+            seed: step_seed(self.seed, self.progress.steps),
+        };
+        let outcome = self.trainer.step(training, rate)?;
+        let overflow = !outcome.applied && spec.precision == crate::model::Precision::Fp16;
+        if !outcome.loss.is_finite() || !(outcome.applied || overflow) {
+            let (loss, gradient_norm) = (outcome.loss, outcome.gradient_norm);
+            let (step, scratch) = (self.progress.steps + 1, self.context.scratch.display().to_string());
+            return Err(TrainError::NotFinite { loss, gradient_norm, epoch, step, scratch }.into());
+        }
+        self.progress.steps += 1;
+        self.progress.batches += 1;
+        self.progress.epoch_loss += outcome.loss;
+        self.log.push(&LogLine::Step {
+            epoch,
+            step: self.progress.steps,
+            loss: outcome.loss,
+            learning_rate: rate,
+            logit_scale: outcome.logit_scale,
+            gradient_norm: outcome.gradient_norm,
+            applied: outcome.applied,
+        })?;
+        self.timing.push(self.progress.steps, batch.size, began.elapsed(), wait)?;
+        Ok(outcome)
+    }
+
+    /// Validation and saving between the ends of epochs.
+    fn after_step(&mut self, epoch: u32) -> Result<(), StageError> {
+        let due = |every: Option<u64>| every.is_some_and(|every| self.progress.steps.is_multiple_of(every));
+        let (validate, save) = (due(self.spec.validate_every_steps), due(self.spec.save_every_steps));
+        if validate && let Some(validation) = self.validate()? {
+            let step = self.progress.steps;
+            self.log.push(&LogLine::Validation { epoch, step, validation })?;
+            self.consider(Some(validation))?;
+        }
+        if save {
+            self.save()?;
+        }
+        Ok(())
+    }
+
+    fn end_epoch(&mut self, epoch: u32, (started, from): (Instant, u64)) -> Result<(), StageError> {
+        let steps = self.progress.steps;
+        let loss = self.progress.epoch_loss / self.progress.batches.max(1) as f64;
+        let last = steps == self.total_steps() || self.progress.stopped_early;
+        let due = last || epoch.is_multiple_of(self.spec.validate_every_epochs);
+        let validation = if due { self.validate()? } else { None };
+        self.progress.epochs = epoch;
+        (self.progress.batches, self.progress.epoch_loss) = (0, 0.0);
+        self.log.push(&LogLine::Epoch { epoch, step: steps, loss: Some(loss), validation })?;
+        if due {
+            self.consider(validation)?;
+        }
+        let seen = (steps - from) * self.spec.batch_size as u64;
+        let speed = seen as f64 / started.elapsed().as_secs_f64().max(1e-9);
+        let recall = validation.map_or("none".to_owned(), |scores| format!("{:.1} %", 100.0 * scores.mean_recall()));
+        let epochs = self.spec.epochs;
+        self.context.note(&format!(
+            "epoch {epoch}/{epochs}  loss {loss:.3}  validation mean recall {recall}  {speed:.0} pairs/s"
+        ));
+        self.save()
+    }
+
+    /// Keeps the weights if they are the best so far, and stops where nothing gets better any more.
+    fn consider(&mut self, validation: Option<ValidationScores>) -> Result<(), StageError> {
+        let recall = validation.map(|scores| scores.mean_recall());
+        let best = self.progress.best_recall.filter(|_| self.progress.best_step > 0);
+        if recall.is_none() || self.progress.best_step == 0 || recall > best {
+            self.best = self.trainer.averaged_state()?;
+            self.progress.best_step = self.progress.steps;
+        }
+        let Some(recall) = recall else { return Ok(()) };
+        let min_delta = self.spec.early_stopping.as_ref().map_or(0.0, |stopping| stopping.min_delta);
+        let improved = self.progress.best_recall.is_none_or(|best| recall > best + min_delta);
+        self.progress.stale = if improved { 0 } else { self.progress.stale + 1 };
+        if self.progress.best_step == self.progress.steps {
+            self.progress.best_recall = Some(recall);
+        }
+        if let Some(stopping) = &self.spec.early_stopping
+            && self.progress.stale >= stopping.patience
+        {
+            self.progress.stopped_early = true;
+            let (stale, step) = (self.progress.stale, self.progress.steps);
+            self.context.note(&format!("stops early at step {step}: no better for {stale} validations"));
+        }
+        Ok(())
+    }
+
+    fn validate(&self) -> Result<Option<ValidationScores>, StageError> {
+        let Some(pool) = &self.validation else {
+            return Ok(None);
+        };
+        Ok(Some(pool.score(&self.trainer.encoder()?, self.context.device)?))
+    }
+
+    fn save(&mut self) -> Result<(), StageError> {
+        let state = ResumeState {
+            progress: self.progress.clone(),
+            weights: self.trainer.state_dict()?,
+            optimizer: self.trainer.optimizer_state()?,
+            best: std::mem::take(&mut self.best),
+            log: std::mem::take(&mut self.log),
+        };
+        let saved = state.save(self.context.scratch);
+        (self.best, self.log) = (state.best, state.log);
+        self.saved_steps = Some(self.progress.steps);
+        saved
+    }
+}
+
+/// What is drawn in a step depends on seed and step alone, so that a resumed run draws what an uninterrupted one draws.
+pub(super) fn step_seed(seed: u64, step: u64) -> u64 {
+    seed.wrapping_mul(0x9e37_79b9_7f4a_7c15).wrapping_add(step)
+}
