@@ -1,6 +1,7 @@
 //! Images and texts per second of the CPU encoder, ViT-B-16 + RoBERTa-wwm-ext-base-chinese with random weights.
 //!
 //! `cargo bench --bench encode` prints one JSON object; `benches/encode/run.sh` puts PyTorch beside it.
+#![expect(clippy::print_stdout, reason = "a benchmark prints its result")]
 use std::collections::BTreeMap;
 use std::time::Instant;
 

@@ -1,6 +1,7 @@
 //! Seconds for a training step on the CPU: ViT-B-16 + RoBERTa-wwm-ext-base-chinese, forward, backward and AdamW in f32.
 //!
 //! `cargo bench --bench train` prints one JSON object; `benches/train/run.py` puts PyTorch beside it.
+#![expect(clippy::print_stdout, reason = "a benchmark prints its result")]
 use std::collections::BTreeMap;
 use std::time::Instant;
 

@@ -4,6 +4,7 @@ mod check;
 mod console;
 mod encode;
 mod failure;
+mod find_lr;
 mod model;
 mod plan;
 mod preview;
@@ -54,6 +55,8 @@ enum Command {
     Plan(plan::PlanArgs),
     /// Draw originals and augmentations of a fine-tuning stage on one sheet.
     Preview(preview::PreviewArgs),
+    /// Try learning rates on a fine-tuning stage and draw the loss over them.
+    FindLr(find_lr::FindLrArgs),
     /// Search the newest published index by text or image.
     Search(search::SearchArgs),
     /// List architectures; show, import and export checkpoints.
@@ -79,6 +82,7 @@ pub fn main() -> ExitCode {
         Command::Check(args) => check::run(&args),
         Command::Plan(args) => plan::run(&args),
         Command::Preview(args) => preview::run(&args, &console),
+        Command::FindLr(args) => find_lr::run(&args, &console),
         Command::Search(args) => search::run(&args),
         Command::Model(args) => model::run(&args),
         Command::Encode(args) => encode::run(&args, &console),

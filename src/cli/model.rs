@@ -36,7 +36,7 @@ enum ModelCommand {
         #[arg(long)]
         output: PathBuf,
     },
-    /// Write a checkpoint so that cn_clip or transformers read it.
+    /// Write a checkpoint so that `cn_clip` or transformers read it.
     Export {
         #[command(flatten)]
         source: ModelSource,
@@ -101,7 +101,7 @@ impl Architecture {
 pub fn run(args: &ModelArgs) -> Result<Output, Failure> {
     match &args.command {
         ModelCommand::List => list(),
-        ModelCommand::Show { source } => show(&source.architecture.open(&source.path)?),
+        ModelCommand::Show { source } => Ok(show(&source.architecture.open(&source.path)?)),
         ModelCommand::Import { source, output } => {
             write_model(&source.architecture.open(&source.path)?, ExportFormat::Native, output)
         }
@@ -127,7 +127,7 @@ fn list() -> Result<Output, Failure> {
     Ok(Output { text, json: json!({ "models": models }) })
 }
 
-fn show(model: &ModelFile) -> Result<Output, Failure> {
+fn show(model: &ModelFile) -> Output {
     let ModelFile { config, .. } = model;
     let parameters = config.parameters();
     let dtypes = model.dtypes.iter().map(|(name, count)| format!("{count} {name}")).collect::<Vec<_>>().join(", ");
@@ -177,7 +177,7 @@ fn show(model: &ModelFile) -> Result<Output, Failure> {
         "parameters": { "vision": parameters.vision, "text": parameters.text,
             "text_projection": parameters.text_projection, "total": parameters.total },
     });
-    Ok(Output { text, json })
+    Output { text, json }
 }
 
 /// Writes beside the target first, so that the target is whole or absent.

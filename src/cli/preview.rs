@@ -59,7 +59,7 @@ pub fn run(args: &PreviewArgs, console: &Console) -> Result<Output, Failure> {
     let store = args.store.open()?;
     let plan = compile(&spec, &folder, &store)?.until(&finetune.needs.data)?;
     let options = RunOptions { run_id: new_run_id()?, publish: false };
-    let outcome = crate::pipeline::run(&plan, &store, &args.device.open()?, console, &options)?;
+    let outcome = crate::pipeline::run(&plan, &store, &args.device.open_for(&spec)?, console, &options)?;
     let step = outcome.steps.last().ok_or_else(|| Failure::new(ErrorClass::Internal, "nothing was ingested"))?;
     let dataset = Dataset::open(&open_artifact(&store, &step.artifact)?.folder)?;
     let sheet = sheet(args, &dataset, finetune, spec.seed)?;

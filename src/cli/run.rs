@@ -36,7 +36,7 @@ pub fn run(args: &RunArgs, console: &Console) -> Result<Output, Failure> {
     watch_signals(console)?;
     let (spec, folder) = read_pipeline(&args.file)?;
     let store = args.store.open()?;
-    let device = args.device.open()?;
+    let device = args.device.open_for(&spec)?;
     let mut plan = compile(&spec, &folder, &store)?;
     if let Some(stage) = &args.until {
         plan = plan.until(stage)?;

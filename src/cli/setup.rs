@@ -25,9 +25,10 @@ pub struct StoreArgs {
 /// What computes.
 #[derive(Debug, Clone, Args)]
 pub struct DeviceArgs {
-    /// auto, cpu or cuda:N; training divides its batches over several, e.g. cuda:0,1.
-    #[arg(long, default_value = "auto", env = "TUWEN_DEVICE")]
-    pub device: DeviceChoice,
+    /// auto, cpu or cuda:N; training divides its batches over several, e.g. cuda:0,1 [default: as the pipeline file says,
+    /// else auto].
+    #[arg(long, env = "TUWEN_DEVICE")]
+    pub device: Option<DeviceChoice>,
 }
 
 impl StoreArgs {
@@ -39,7 +40,13 @@ impl StoreArgs {
 
 impl DeviceArgs {
     pub fn open(&self) -> Result<ComputeDevice, Failure> {
-        Ok(ComputeDevice::open(self.device.clone())?)
+        Ok(ComputeDevice::open(self.device.clone().unwrap_or_default())?)
+    }
+
+    /// The device of the flag, else the one that the file names.
+    pub fn open_for(&self, spec: &PipelineSpec) -> Result<ComputeDevice, Failure> {
+        let named = spec.device.as_deref().map(str::parse).transpose()?;
+        Ok(ComputeDevice::open(self.device.clone().or(named).unwrap_or_default())?)
     }
 }
 

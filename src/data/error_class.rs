@@ -3,6 +3,8 @@
 /// Classes of failure, as the exit codes of `docs/operations.md` tell them apart.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ErrorClass {
+    /// The command line makes no sense.
+    Usage,
     /// The quality gate failed; nothing was published.
     Gate,
     /// The input data are bad, or model and index do not fit.
@@ -33,6 +35,7 @@ impl ErrorClass {
     /// The process exit code.
     pub fn exit_code(self) -> u8 {
         match self {
+            Self::Usage => 2,
             Self::Gate => 3,
             Self::BadInput => 65,
             Self::NotFound => 66,

@@ -163,11 +163,11 @@ impl ClipConfig {
         let positive = [self.embed_dim, width, head, layers, stride, text.hidden_size, text.heads, text.layers];
         let problem = if positive.contains(&0) || text.intermediate_size == 0 || text.vocab_size == 0 {
             "a size is zero"
-        } else if width % head != 0 {
+        } else if !width.is_multiple_of(head) {
             "the vision width is no multiple of the head width"
-        } else if text.hidden_size % text.heads != 0 {
+        } else if !text.hidden_size.is_multiple_of(text.heads) {
             "the hidden size is no multiple of the heads"
-        } else if self.vision.image_resolution() < stride || self.vision.image_resolution() % stride != 0 {
+        } else if self.vision.image_resolution() < stride || !self.vision.image_resolution().is_multiple_of(stride) {
             "the image resolution is no multiple of the patch size"
         } else if !(3..=text.max_position_embeddings).contains(&self.context_length) {
             return Err(ModelError::ContextTooLong {

@@ -97,12 +97,7 @@ fn run_step(
     if let State::Run { why } = &step.state {
         monitor.note(&format!("{}: {} ({why})", step.stage.id, step.stage.spec.kind().as_str()));
     }
-    let mut inputs = BTreeMap::new();
-    for id in &step.inputs {
-        let missing = || StageError::internal(format!("input `{id}` is not part of the plan"));
-        let key = plan.step(id).ok_or_else(missing)?.artifact.clone();
-        inputs.insert(id.clone(), Input { sealed: open_artifact(store, &key)?, key });
-    }
+    let inputs = open_inputs(step, plan, store)?;
     let workdir = Workdir::open(store, &step.artifact)?;
     let context = StageContext {
         stage: &step.stage.id,
@@ -121,6 +116,17 @@ fn run_step(
     seal(store, workdir.out(), &step.artifact, id, step.settings.clone(), needs.collect(), json)?;
     workdir.remove()?;
     Ok((stats, false))
+}
+
+/// The sealed artifacts that a step reads, by stage.
+pub fn open_inputs(step: &Step, plan: &Plan, store: &Store) -> Result<BTreeMap<String, Input>, StageError> {
+    let mut inputs = BTreeMap::new();
+    for id in &step.inputs {
+        let missing = || StageError::internal(format!("input `{id}` is not part of the plan"));
+        let key = plan.step(id).ok_or_else(missing)?.artifact.clone();
+        inputs.insert(id.clone(), Input { sealed: open_artifact(store, &key)?, key });
+    }
+    Ok(inputs)
 }
 
 /// `runs/<run-id>/<stage>/…`: what a stage measured on the way, whether it ended well or not.

@@ -14,6 +14,9 @@ use crate::train::{FinetuneSpec, ModelSpec};
 /// What a stage's or a pipeline's name may look like; names become folders.
 pub const NAME_PATTERN: &str = "^[a-z0-9][a-z0-9_-]{0,62}$";
 
+/// Devices that a file may name.
+const DEVICE_PATTERN: &str = "^(auto|cpu|cuda(:[0-9]+(,[0-9]+)*)?)$";
+
 /// The schema that `check` and editors use.
 pub fn pipeline_schema() -> Value {
     let mut generator = SchemaSettings::draft2020_12().into_generator();
@@ -37,6 +40,12 @@ pub fn pipeline_schema() -> Value {
                 "minimum": 0,
                 "default": DEFAULT_SEED,
                 "description": "Decides initialisation, order, augmentation and splits."
+            },
+            "device": {
+                "type": "string",
+                "pattern": DEVICE_PATTERN,
+                "default": "auto",
+                "description": "What computes, where no flag says otherwise: auto, cpu, cuda:N or cuda:N,M."
             },
             "stages": {
                 "type": "array",

@@ -21,6 +21,8 @@ pub const DEFAULT_SEED: u64 = 123;
 pub struct PipelineSpec {
     pub name: String,
     pub seed: u64,
+    /// What computes, where no flag says otherwise.
+    pub device: Option<String>,
     /// In file order.
     pub stages: Vec<StageEntry>,
 }

@@ -40,13 +40,19 @@ pub struct ModelFacts {
 }
 
 /// How a stage was trained.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Default, Serialize)]
 pub struct Curve {
     pub model: String,
     /// Step and loss.
     pub loss: Vec<(f64, f64)>,
-    /// Epoch and mean recall over the validation pool, a fraction; epoch 0 is the start.
+    /// Step and mean recall over the validation pool, a fraction; step 0 is the start.
     pub recall: Vec<(f64, f64)>,
+    /// Step and learning rate.
+    pub learning_rate: Vec<(f64, f64)>,
+    /// Step and norm of the gradient before clipping.
+    pub gradient_norm: Vec<(f64, f64)>,
+    /// Step and factor of the logits.
+    pub logit_factor: Vec<(f64, f64)>,
 }
 
 /// A query and what was found.

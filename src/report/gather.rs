@@ -63,10 +63,16 @@ fn model_facts(id: &str, input: &Input, context: &StageContext<'_>) -> Result<Mo
 }
 
 fn curve(model: &str, log: &[LogLine]) -> Curve {
-    let mut curve = Curve { model: model.to_owned(), loss: Vec::new(), recall: Vec::new() };
+    let mut curve = Curve { model: model.to_owned(), ..Curve::default() };
     for line in log {
         match line {
-            LogLine::Step { step, loss, .. } => curve.loss.push((*step as f64, *loss)),
+            LogLine::Step { step, loss, learning_rate, gradient_norm, logit_scale, .. } => {
+                let at = *step as f64;
+                curve.loss.push((at, *loss));
+                curve.learning_rate.push((at, *learning_rate));
+                curve.gradient_norm.push((at, *gradient_norm));
+                curve.logit_factor.push((at, logit_scale.exp()));
+            }
             LogLine::Epoch { step, validation, .. } => {
                 curve.recall.extend(validation.map(|scores| (*step as f64, scores.mean_recall())));
             }

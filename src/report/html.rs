@@ -5,7 +5,7 @@ use super::facts::{ReportFacts, direction_words};
 use super::svg::{Chart, Line, escape};
 use crate::evaluate::{CHANCE, Direction};
 
-const STYLE: &str = include_str!("style.css");
+pub(super) const STYLE: &str = include_str!("style.css");
 /// The metric of the overview.
 const OVERVIEW: &str = "mean_recall";
 
@@ -163,13 +163,16 @@ fn curves(page: &mut String, facts: &ReportFacts) {
     }
     page.push_str("<h2>Training</h2>\n<div class=\"plots\">\n");
     for curve in &facts.curves {
-        for (title, x_label, percent, points) in [
-            ("training loss", "step", false, &curve.loss),
-            ("mean recall over the validation pool", "step", true, &curve.recall),
+        for (title, percent, colour, points) in [
+            ("training loss", false, 1, &curve.loss),
+            ("mean recall over the validation pool", true, 3, &curve.recall),
+            ("learning rate", false, 2, &curve.learning_rate),
+            ("norm of the gradient", false, 4, &curve.gradient_norm),
+            ("factor of the logits", false, 5, &curve.logit_factor),
         ] {
             let title = format!("{}: {title}", curve.model);
-            let line = Line { label: &curve.model, class: class(1 + usize::from(percent) * 2), points, dots: percent };
-            figure(page, &Chart { title: &title, x_label, x_names: Vec::new(), percent, lines: vec![line] });
+            let line = Line { label: &curve.model, class: class(colour), points, dots: percent };
+            figure(page, &Chart { title: &title, x_label: "step", x_names: Vec::new(), percent, lines: vec![line] });
         }
     }
     page.push_str("</div>\n");

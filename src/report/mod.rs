@@ -5,6 +5,7 @@ mod gather;
 mod html;
 mod json;
 mod markdown;
+mod rates;
 mod spec;
 mod svg;
 
@@ -20,10 +21,11 @@ pub use gather::thumbnail;
 pub use html::render_html;
 pub use json::render_json;
 pub use markdown::{render_markdown, score_table};
+pub use rates::render_rates;
 pub use spec::{ReportNeeds, ReportSpec};
 
 /// Version of the stage's results.
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;
 
 /// `kind: report`.
 #[derive(Debug, Clone)]

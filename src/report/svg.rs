@@ -48,7 +48,12 @@ impl Chart<'_> {
         );
         for step in 0..=4 {
             let value = y_high * f64::from(step) / 4.0;
-            let label = if self.percent { format!("{:.0} %", 100.0 * value) } else { format!("{value:.1}") };
+            let label = match value {
+                _ if self.percent => format!("{:.0} %", 100.0 * value),
+                0.0 => "0".to_owned(),
+                _ if y_high < 0.5 => format!("{value:.0e}"),
+                _ => format!("{value:.1}"),
+            };
             let at = y(value);
             let _ = write!(
                 svg,

@@ -3,6 +3,7 @@
 mod advice;
 mod base_model;
 mod error;
+mod find_rate;
 mod finetune;
 mod finetune_spec;
 mod loader;
@@ -18,6 +19,7 @@ mod validation;
 
 pub use base_model::BaseModel;
 pub use error::TrainError;
+pub use find_rate::{RateRange, RateTrial, suggested_rate};
 pub use finetune::Finetune;
 pub use finetune_spec::{
     DistillationSpec, EarlyStopping, FinetuneNeeds, FinetuneSpec, Keep, OptimizerStart, PositivesRule, SamplerRule,

@@ -140,7 +140,7 @@ impl<'a> Run<'a> {
         let loader = self.loader;
         loader.run_epoch(epoch, skip, |batch, wait| {
             self.context.monitor.check_stop()?;
-            let outcome = self.step(epoch, batch, wait)?;
+            let outcome = self.step(epoch, &batch, wait)?;
             progress.advance(1);
             progress.remark(&format!("epoch {epoch}/{}  loss {:.3}", self.spec.epochs, outcome.loss));
             self.after_step(epoch)?;
@@ -149,7 +149,7 @@ impl<'a> Run<'a> {
         })
     }
 
-    fn step(&mut self, epoch: u32, batch: Batch, wait: Duration) -> Result<StepOutcome, StageError> {
+    fn step(&mut self, epoch: u32, batch: &Batch, wait: Duration) -> Result<StepOutcome, StageError> {
         let spec = self.spec;
         let began = Instant::now();
         let rate = learning_rate(self.progress.steps, spec.learning_rate, spec.warmup_steps, self.total_steps());

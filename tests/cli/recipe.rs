@@ -79,7 +79,7 @@ fn settings_of_the_recipe_change_what_is_learnt() {
         "needs: { model: base, data: muge, teacher: base }\n    distillation: { weight: 2 }",
     ] {
         let text = PIPELINE
-            .replacen("    needs: { model: base, data: muge }\n", "", if settings.starts_with("needs") { 1 } else { 0 })
+            .replacen("    needs: { model: base, data: muge }\n", "", usize::from(settings.starts_with("needs")))
             .replacen("epochs: 3", &format!("epochs: 3\n    max_steps: 3\n    {settings}"), 1);
         workspace.write("changed.yaml", text);
         let store = format!("changed-{}", settings.len() * 1_000 + usize::from(settings.as_bytes()[0]));
@@ -178,4 +178,31 @@ fn step_times_are_kept_with_the_run_and_not_with_the_result() {
         assert!(line["step_seconds"].as_f64().unwrap() > 0.0 && line["data_wait_seconds"].as_f64().unwrap() >= 0.0);
         assert!(line["pairs_per_second"].as_f64().unwrap() > 0.0);
     }
+}
+
+#[test]
+fn a_range_of_learning_rates_is_tried_and_drawn() {
+    let workspace = Workspace::with_pipeline();
+    let find = ["find-lr", "pipeline.yaml", "--stage", "first", "--steps", "30", "--from", "1e-6", "--to", "10"];
+    let ran = workspace.tuwen(&[&find[..], &["--json", "--quiet"]].concat()).succeeds();
+    let json = ran.json();
+    let trials = json["trials"].as_array().unwrap();
+    assert!(trials.len() > 5 && trials.len() <= 30, "{}", trials.len());
+    let rates: Vec<f64> = trials.iter().map(|trial| trial["learning_rate"].as_f64().unwrap()).collect();
+    assert!(rates.is_sorted_by(|a, b| a < b) && (rates[0] - 1e-6).abs() < 1e-12);
+    let suggested = json["suggested"].as_f64().unwrap();
+    assert!(suggested > 1e-7 && suggested < 1.0, "{suggested}");
+    let page = workspace.read("learning-rate.html");
+    assert!(page.contains("<svg") && page.contains("Suggested peak"));
+    workspace.tuwen(&["find-lr", "pipeline.yaml", "--from", "1", "--to", "0.1"]).fails(2, &["--from"]);
+    workspace.tuwen(&["find-lr", "pipeline.yaml", "--stage", "muge"]).fails(66, &["first, second"]);
+}
+
+#[test]
+fn the_device_of_the_file_is_used_unless_a_flag_names_another() {
+    let workspace = Workspace::with_pipeline();
+    workspace.write("device.yaml", PIPELINE.replacen("seed: 7", "seed: 7\ndevice: cuda:7", 1));
+    workspace.tuwen(&["run", "device.yaml", "--quiet", "--until", "base"]).fails(69, &["cuda:7"]);
+    workspace.tuwen(&["run", "device.yaml", "--quiet", "--until", "base", "--device", "cpu"]).succeeds();
+    workspace.check_with("seed: 7", "seed: 7\ndevice: tpu").fails(78, &["device"]);
 }

@@ -196,7 +196,7 @@ fn several_positives_share_the_target() {
         };
         (0..4).map(row).sum::<f64>() / 4.0
     };
-    let by_hand = (entropy(&|i, j| 4 * i + j) + entropy(&|i, j| 4 * j + i)) / 2.0;
+    let by_hand = f64::midpoint(entropy(&|i, j| 4 * i + j), entropy(&|i, j| 4 * j + i));
     assert!((loss(Some(&matrix)) - by_hand).abs() < 1e-4, "{} against {by_hand}", loss(Some(&matrix)));
 }
 

@@ -2,6 +2,8 @@
 //!
 //! Call them inside [`super::kernel::vectorized`]. Sums run in sixteen lanes whatever the processor, so that results
 //! are the same on each.
+#![expect(clippy::many_single_char_names, reason = "as in the formulas")]
+#![expect(clippy::inline_always, reason = "a kernel gets the vectors of the function that it is inlined into")]
 
 /// The function after a linear layer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

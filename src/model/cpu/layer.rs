@@ -72,7 +72,7 @@ pub(super) struct Block {
     pub first_norm: Norm,
     pub second_norm: Norm,
     pub activation: Activation,
-    /// Whether the norms stand before the two halves (ViT) or after them (BERT).
+    /// Whether the norms stand before the two halves (`ViT`) or after them (BERT).
     pub norm_first: bool,
     pub heads: usize,
     pub hidden_width: usize,

@@ -1,4 +1,5 @@
 //! Products of activations with weights that were packed once, with bias, activation and residual in the same pass.
+#![expect(clippy::inline_always, reason = "a kernel gets the vectors of the function that it is inlined into")]
 use half::bf16;
 use rayon::prelude::*;
 

@@ -19,25 +19,24 @@ pub(super) struct Average {
 
 impl Average {
     /// Starts at the weights of `model`.
-    pub(super) fn new(decay: f64, model: &ClipModel) -> Result<Self, ModelError> {
+    pub(super) fn new(decay: f64, model: &ClipModel) -> Self {
         let mut values = BTreeMap::new();
         model.flat_parameters(|key, value| {
             if is_parameter(&key) {
                 values.insert(key, value);
             }
         });
-        Ok(Self { decay, values })
+        Self { decay, values }
     }
 
     /// decay · average + (1 - decay) · weights.
-    pub(super) fn update(&mut self, model: &ClipModel) -> Result<(), ModelError> {
+    pub(super) fn update(&mut self, model: &ClipModel) {
         let Self { decay, values } = self;
         model.flat_parameters(|key, value| {
             if let Some(average) = values.remove(&key) {
                 values.insert(key, average.mul_scalar(*decay) + value.mul_scalar(1.0 - *decay));
             }
         });
-        Ok(())
     }
 
     /// The averages in the places of the weights.

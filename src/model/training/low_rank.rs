@@ -101,7 +101,7 @@ impl LowRank {
     }
 
     /// Gradients by A and B from those by W.
-    pub(super) fn project(&self, gradients: GradientMap) -> Result<GradientMap, ModelError> {
+    pub(super) fn project(&self, gradients: GradientMap) -> GradientMap {
         let mut projected = GradientMap::default();
         for (key, gradient) in gradients.into_iter() {
             let Some(Adapter { base, a, b }) = self.adapters.get(&key) else {
@@ -111,7 +111,7 @@ impl LowRank {
             projected.insert(format!("{A}{key}"), flat(b.clone().transpose().matmul(by_weight.clone())));
             projected.insert(format!("{B}{key}"), flat(by_weight.matmul(a.clone().transpose())));
         }
-        Ok(projected)
+        projected
     }
 
     /// Updates A and B, and the weights of the replica with them.

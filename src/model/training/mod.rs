@@ -78,7 +78,10 @@ impl Trainer {
             return Err(ModelError::Device { reason: "no device was given".to_owned() });
         };
         let low_rank = options.low_rank.as_ref().map(|low_rank| LowRank::new(low_rank, first)).transpose()?;
-        let average = options.average_decay.map(|decay| Average::new(decay, first.model()?)).transpose()?;
+        let average = match options.average_decay {
+            Some(decay) => Some(Average::new(decay, first.model()?)),
+            None => None,
+        };
         Ok(Self {
             optimizer: AdamW::new(options.adamw, options.decay_rule),
             loss_scale: LossScale::new(options.precision),
@@ -97,7 +100,7 @@ impl Trainer {
         gradients.retain(|key| self.options.trains(key, self.low_rank.is_some()));
         let low_rank = self.low_rank.as_ref();
         if let Some(low_rank) = low_rank {
-            gradients = low_rank.project(gradients)?;
+            gradients = low_rank.project(gradients);
         }
         let mut factor = 1.0 / self.loss_scale.factor();
         let gradient_norm = gradients.norm()? * factor;
@@ -138,7 +141,7 @@ impl Trainer {
 
     /// Loss, and the gradients of the scaled loss on the first device.
     fn gradients(&self, batch: TrainingBatch<'_>) -> Result<(f64, GradientMap), ModelError> {
-        let parts = self.parts(&batch)?;
+        let parts = self.parts(&batch);
         let runs = replica::forward(&self.replicas, parts, &self.options)?;
         let features = runs.iter().map(replica::PartRun::features);
         let input = HeadInput::gather(features, self.first()?, &batch, &self.options);
@@ -149,7 +152,7 @@ impl Trainer {
     }
 
     /// The batch cut into parts, one replica after the other taking its share.
-    fn parts(&self, batch: &TrainingBatch<'_>) -> Result<Vec<Part>, ModelError> {
+    fn parts(&self, batch: &TrainingBatch<'_>) -> Vec<Part> {
         let shares = self.replicas.len() * self.options.parts.max(1);
         let rows = batch.size.div_ceil(shares).max(1);
         let image = batch.pixels.len() / batch.size.max(1);
@@ -167,7 +170,7 @@ impl Trainer {
                 batch.seed.wrapping_add((index as u64) << 32),
             )
         };
-        Ok((0..count).map(part).collect())
+        (0..count).map(part).collect()
     }
 
     fn update(&mut self, gradients: GradientMap, learning_rate: f64, factor: f64) -> Result<(), ModelError> {
@@ -180,10 +183,10 @@ impl Trainer {
         for other in others {
             other.copy_from(first)?;
         }
-        match &mut self.average {
-            Some(average) => average.update(first.model()?),
-            None => Ok(()),
+        if let Some(average) = &mut self.average {
+            average.update(first.model()?);
         }
+        Ok(())
     }
 
     fn first(&self) -> Result<&Replica, ModelError> {

@@ -112,6 +112,7 @@ fn read(root: &Node, problems: &mut Problems) -> PipelineSpec {
     PipelineSpec {
         name: root.field("name").and_then(Node::text).unwrap_or_default().to_owned(),
         seed: root.field("seed").and_then(|seed| seed.to_json().as_u64()).unwrap_or(DEFAULT_SEED),
+        device: root.field("device").and_then(Node::text).map(str::to_owned),
         stages,
     }
 }
