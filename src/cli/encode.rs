@@ -10,6 +10,7 @@ use super::console::Console;
 use super::model::Architecture;
 use super::setup::{DeviceArgs, watch_signals};
 use super::{Failure, Output};
+use crate::data::ErrorClass;
 use crate::embed::{FeatureFormat, FileJob, FileStats};
 use crate::model::{Encoder, Precision, has_fast_bf16};
 use crate::stage::{Monitor, StageError};
@@ -54,26 +55,40 @@ enum Format {
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
-enum PrecisionName {
+pub enum PrecisionName {
     Fp32,
     Bf16,
     Fp16,
 }
 
+impl From<PrecisionName> for Precision {
+    fn from(name: PrecisionName) -> Self {
+        match name {
+            PrecisionName::Fp32 => Self::Fp32,
+            PrecisionName::Bf16 => Self::Bf16,
+            PrecisionName::Fp16 => Self::Fp16,
+        }
+    }
+}
+
 pub fn run(args: &EncodeArgs, console: &Console) -> Result<Output, Failure> {
     watch_signals(console)?;
+    check_sources(args)?;
     let model = args.architecture.open(&args.model)?;
     if args.texts.is_some() {
         model.check_tokenizer()?;
     }
-    let precision = match args.precision {
-        PrecisionName::Fp32 => Precision::Fp32,
-        PrecisionName::Bf16 => Precision::Bf16,
-        PrecisionName::Fp16 => Precision::Fp16,
-    };
+    let precision = Precision::from(args.precision);
     let device = args.device.open()?;
-    if device.name() == "cpu" && (precision == Precision::Fp16 || precision == Precision::Bf16 && !has_fast_bf16()) {
-        console.warn("this processor has no fast products in that precision: fp32 takes less time here");
+    match precision {
+        Precision::Fp16 if device.name() == "cpu" => console.warn("fp16 computes in 32 bits on a CPU"),
+        Precision::Bf16 if device.name() == "cpu" && !has_fast_bf16() => {
+            console.warn("this processor has no products of bf16: fp32 takes less time here");
+        }
+        _ => {}
+    }
+    if device.each().len() > 1 {
+        console.warn(&format!("encoding uses {} alone", device.name()));
     }
     let encoder = Encoder::new(&model.config, model.state, &device, precision)?;
     let job = FileJob {
@@ -97,6 +112,26 @@ pub fn run(args: &EncodeArgs, console: &Console) -> Result<Output, Failure> {
     Ok(Output { text, json: json!({ "architecture": encoder.config().name, "files": files }) })
 }
 
+/// Both sources are looked at before the first is worked on.
+fn check_sources(args: &EncodeArgs) -> Result<(), Failure> {
+    for (path, may_be_folder) in
+        args.images.iter().map(|path| (path, true)).chain(args.texts.iter().map(|path| (path, false)))
+    {
+        let Ok(metadata) = std::fs::metadata(path) else {
+            return Err(Failure::new(ErrorClass::NotFound, format!("{}: not found", path.display())));
+        };
+        if metadata.is_dir() && !may_be_folder {
+            let message = format!("{}: is a folder; --texts takes a JSONL file", path.display());
+            return Err(Failure::new(ErrorClass::Usage, message));
+        }
+    }
+    if args.output.exists() && !args.output.is_dir() {
+        let message = format!("{}: is no folder; choose another --output", args.output.display());
+        return Err(Failure::new(ErrorClass::Usage, message));
+    }
+    Ok(())
+}
+
 /// Runs one half and describes what came of it.
 fn timed(
     unit: &str,
@@ -112,12 +147,16 @@ fn timed(
         let note = stats.path.with_extension("quarantine.jsonl");
         console.warn(&format!("{} rows were set aside, see {}", stats.quarantined, note.display()));
     }
+    if stats.repeated_ids > 0 {
+        console.warn(&format!("{} rows have an id that an earlier row had", stats.repeated_ids));
+    }
     if stats.truncated + stats.unknown_tokens > 0 {
         let (cut, unknown) = (stats.truncated, stats.unknown_tokens);
         console.note(&format!("{cut} texts were cut to the context length, {unknown} tokens are [UNK]"));
     }
     Ok(json!({
         "path": stats.path, "unit": unit, "rows": stats.rows, "quarantined": stats.quarantined,
+        "repeated_ids": stats.repeated_ids,
         "truncated": stats.truncated, "unknown_tokens": stats.unknown_tokens, "per_second": per_second,
     }))
 }

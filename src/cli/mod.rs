@@ -2,6 +2,7 @@
 
 mod check;
 mod console;
+mod device;
 mod encode;
 mod failure;
 mod find_lr;
@@ -63,6 +64,8 @@ enum Command {
     Model(model::ModelArgs),
     /// Encode images and texts into feature files.
     Encode(encode::EncodeArgs),
+    /// List devices, compare them with the CPU, and time them.
+    Device(device::DeviceCommandArgs),
     /// Write the JSON Schemas of the pipeline file and of all tables.
     Schema(schema::SchemaArgs),
 }
@@ -86,6 +89,7 @@ pub fn main() -> ExitCode {
         Command::Search(args) => search::run(&args),
         Command::Model(args) => model::run(&args),
         Command::Encode(args) => encode::run(&args, &console),
+        Command::Device(args) => device::run(&args),
         Command::Schema(args) => schema::run(&args),
     };
     console.close();

@@ -103,10 +103,10 @@ pub fn run(args: &ModelArgs) -> Result<Output, Failure> {
         ModelCommand::List => list(),
         ModelCommand::Show { source } => Ok(show(&source.architecture.open(&source.path)?)),
         ModelCommand::Import { source, output } => {
-            write_model(&source.architecture.open(&source.path)?, ExportFormat::Native, output)
+            write_model(source.architecture.open(&source.path)?, ExportFormat::Native, output)
         }
         ModelCommand::Export { source, format, output } => {
-            write_model(&source.architecture.open(&source.path)?, *format, output)
+            write_model(source.architecture.open(&source.path)?, *format, output)
         }
     }
 }
@@ -181,7 +181,7 @@ fn show(model: &ModelFile) -> Output {
 }
 
 /// Writes beside the target first, so that the target is whole or absent.
-fn write_model(model: &ModelFile, format: ExportFormat, output: &Path) -> Result<Output, Failure> {
+fn write_model(model: ModelFile, format: ExportFormat, output: &Path) -> Result<Output, Failure> {
     if output.exists() {
         let message = format!("{}: exists already; choose another --output", output.display());
         return Err(Failure::new(ErrorClass::BadInput, message));
@@ -189,31 +189,35 @@ fn write_model(model: &ModelFile, format: ExportFormat, output: &Path) -> Result
     let mut name = output.file_name().unwrap_or_default().to_owned();
     name.push(".partial");
     let partial = output.with_file_name(name);
-    let written = write_format(model, format, &partial)
+    let remove = || drop(std::fs::remove_dir_all(&partial).or_else(|_| std::fs::remove_file(&partial)));
+    // A killed try may have left something.
+    remove();
+    let checkpoint = Checkpoint { config: model.config, state: model.state };
+    let written = write_format(&checkpoint, format, &partial)
         .and_then(|()| std::fs::rename(&partial, output).map_err(|error| StoreError::io(output)(error).into()));
     if let Err(failure) = written {
         // What is left of a failed write is worth nothing.
-        let _ = std::fs::remove_dir_all(&partial).or_else(|_| std::fs::remove_file(&partial));
+        remove();
         return Err(failure);
     }
-    let parameters = model.config.parameters().total;
+    let Checkpoint { config, .. } = checkpoint;
+    let parameters = config.parameters().total;
     Ok(Output {
-        text: format!("{}: {} with {parameters} parameters", output.display(), model.config.name),
-        json: json!({ "output": output, "architecture": model.config.name, "parameters": parameters }),
+        text: format!("{}: {} with {parameters} parameters", output.display(), config.name),
+        json: json!({ "output": output, "architecture": config.name, "parameters": parameters }),
     })
 }
 
-fn write_format(model: &ModelFile, format: ExportFormat, path: &Path) -> Result<(), Failure> {
+fn write_format(checkpoint: &Checkpoint, format: ExportFormat, path: &Path) -> Result<(), Failure> {
     if let Some(folder) = path.parent() {
         std::fs::create_dir_all(folder).map_err(StoreError::io(folder))?;
     }
     if format == ExportFormat::ChineseClip {
-        return Ok(write_pytorch(path, &model.config.name, &model.state)?);
+        return Ok(write_pytorch(path, &checkpoint.config.name, &checkpoint.state)?);
     }
     std::fs::create_dir_all(path).map_err(StoreError::io(path))?;
-    let checkpoint = Checkpoint { config: model.config.clone(), state: model.state.clone() };
     match format {
-        ExportFormat::HuggingFace => write_hugging_face(path, &checkpoint)?,
+        ExportFormat::HuggingFace => write_hugging_face(path, checkpoint)?,
         ExportFormat::Native | ExportFormat::ChineseClip => checkpoint.save(path)?,
     }
     Ok(())

@@ -11,9 +11,9 @@ pub enum EmbedError {
     UnknownModel { model: String, known: String },
     #[error("{path}: vectors have {found} dimensions, the model has {expected}; re-run the embed stage")]
     Dimension { path: PathBuf, expected: usize, found: usize },
-    #[error("{place}: {reason}; mend the row, or allow such rows with --max-quarantine")]
-    BadRow { place: String, reason: String },
-    #[error("{path}: nothing to encode; expected images, a TSV of ids and base64, or a JSONL of texts")]
+    #[error("{place}: {reason}; mend the row, or allow more than {allowed} such rows with --max-quarantine")]
+    BadRow { place: String, reason: String, allowed: u64 },
+    #[error("{path}: nothing to encode; expected a folder of images, a TSV of ids and base64, or a JSONL of texts")]
     EmptySource { path: PathBuf },
     #[error("the model gave a vector that is not finite for {kind} `{id}`; the checkpoint is broken")]
     NotFinite { kind: &'static str, id: String },

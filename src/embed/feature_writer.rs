@@ -90,7 +90,7 @@ impl FeatureWriter {
 
     /// Notes a row that was left out, in `{file}.quarantine.jsonl`.
     pub(super) fn quarantine(&mut self, source: &str, line: u64, reason: &str) -> Result<(), StageError> {
-        let path = self.path.with_extension("quarantine.jsonl");
+        let path = self.quarantine_partial();
         if self.quarantine.is_none() {
             self.quarantine = Some(BufWriter::new(File::create(&path).map_err(StoreError::io(&path))?));
         }
@@ -99,6 +99,10 @@ impl FeatureWriter {
                 .map_err(StoreError::io(&path))?;
         }
         Ok(())
+    }
+
+    fn quarantine_partial(&self) -> PathBuf {
+        self.partial.with_extension("quarantine")
     }
 
     /// Gives the whole file its name.
@@ -112,8 +116,15 @@ impl FeatureWriter {
                 table.finish()?;
             }
         }
-        if let Some(file) = &mut self.quarantine {
-            file.flush().map_err(StoreError::io(&self.path))?;
+        let quarantine = self.path.with_extension("quarantine.jsonl");
+        match &mut self.quarantine {
+            Some(file) => {
+                file.flush().map_err(StoreError::io(&quarantine))?;
+                std::fs::rename(self.quarantine_partial(), &quarantine).map_err(StoreError::io(&quarantine))?;
+            }
+            // One of an earlier run would speak of other rows.
+            None if quarantine.exists() => std::fs::remove_file(&quarantine).map_err(StoreError::io(&quarantine))?,
+            None => {}
         }
         std::fs::rename(&self.partial, &self.path).map_err(StoreError::io(&self.path))?;
         self.whole = true;
@@ -126,6 +137,7 @@ impl Drop for FeatureWriter {
         if !self.whole {
             // A file that is gone already is what is wanted.
             let _ = std::fs::remove_file(&self.partial);
+            let _ = std::fs::remove_file(self.quarantine_partial());
         }
     }
 }

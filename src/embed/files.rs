@@ -1,5 +1,7 @@
 //! Features of images and texts that are in no store: TSV, folder or JSONL in, one feature file out. Memory does not
 //! grow with the number of items.
+use std::collections::HashSet;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
@@ -10,7 +12,9 @@ use super::encode::{check_finite, tokenize};
 use super::feature_writer::{FeatureFormat, FeatureWriter};
 use crate::augment::evaluation_pixels;
 use crate::data::ItemKind;
-use crate::ingest::{ImageContent, ImageRow, IngestError, SourceRow, SourceRows, decode, file_rows, folder_rows};
+use crate::ingest::{
+    ImageContent, ImageRow, IngestError, LineKind, SourceRow, SourceRows, decode, file_rows, folder_rows, read_image,
+};
 use crate::model::{Encoder, ModelError};
 use crate::stage::{Monitor, Progress, StageError};
 
@@ -34,6 +38,8 @@ pub struct FileStats {
     pub path: PathBuf,
     pub rows: u64,
     pub quarantined: u64,
+    /// Rows whose id an earlier row had.
+    pub repeated_ids: u64,
     /// Texts that were cut to the context length.
     pub truncated: u64,
     /// `[UNK]` among the tokens.
@@ -59,7 +65,7 @@ struct Batch<T> {
 impl FileJob<'_> {
     /// Encodes the images of a folder, or of a TSV of ids and base64.
     pub fn images(&self, source: &Path) -> Result<FileStats, StageError> {
-        let rows = if source.is_dir() { folder_rows(source)? } else { file_rows(source) };
+        let rows = if source.is_dir() { folder_rows(source)? } else { file_rows(source, LineKind::Image) };
         let side = self.encoder.config().vision.image_resolution();
         self.run(source, ItemKind::Image, rows, |rows| image_batch(rows, side), Encoder::encode_images)
     }
@@ -67,7 +73,13 @@ impl FileJob<'_> {
     /// Encodes the texts of a JSONL of `{"text_id", "text"}`.
     pub fn texts(&self, source: &Path) -> Result<FileStats, StageError> {
         let length = self.encoder.config().context_length;
-        self.run(source, ItemKind::Text, file_rows(source), |rows| text_batch(rows, length), Encoder::encode_texts)
+        self.run(
+            source,
+            ItemKind::Text,
+            file_rows(source, LineKind::Text),
+            |rows| text_batch(rows, length),
+            Encoder::encode_texts,
+        )
     }
 
     /// The next batch is prepared while the model works on this one.
@@ -81,8 +93,14 @@ impl FileJob<'_> {
     ) -> Result<FileStats, StageError> {
         let (stem, unit) = (stem(source), if kind == ItemKind::Image { "images" } else { "texts" });
         let mut writer = FeatureWriter::create(self.output, &stem, kind, self.format, self.encoder.config().embed_dim)?;
-        let mut stats =
-            FileStats { path: writer.path().to_owned(), rows: 0, quarantined: 0, truncated: 0, unknown_tokens: 0 };
+        let mut stats = FileStats {
+            path: writer.path().to_owned(),
+            rows: 0,
+            quarantined: 0,
+            repeated_ids: 0,
+            truncated: 0,
+            unknown_tokens: 0,
+        };
         let progress = self.monitor.begin(&stem, None, unit);
         let batch_size = self.batch_size;
         std::thread::scope(|scope| {
@@ -90,7 +108,7 @@ impl FileJob<'_> {
             scope.spawn(move || send_batches(rows, batch_size, &prepare, &sender));
             self.encode_batches(receiver, &mut writer, &mut stats, kind, progress.as_ref(), &encode)
         })?;
-        if stats.rows + stats.quarantined == 0 {
+        if stats.rows == 0 {
             return Err(EmbedError::EmptySource { path: source.to_owned() }.into());
         }
         writer.finish()?;
@@ -106,10 +124,13 @@ impl FileJob<'_> {
         progress: &dyn Progress,
         encode: &impl Fn(&Encoder, &[T], usize) -> Result<Vec<f32>, ModelError>,
     ) -> Result<(), StageError> {
+        // Eight bytes an id: a million of them take some megabytes.
+        let mut seen = HashSet::new();
         for batch in batches {
             let batch = batch?;
             let vectors = encode(self.encoder, &batch.input, batch.ids.len())?;
             check_finite(&vectors, self.encoder.config().embed_dim, &batch.ids, kind)?;
+            stats.repeated_ids += batch.ids.iter().filter(|id| !seen.insert(hash_of(id))).count() as u64;
             writer.write(&batch.ids, vectors)?;
             stats.rows += batch.ids.len() as u64;
             stats.quarantined += batch.bad.len() as u64;
@@ -117,8 +138,9 @@ impl FileJob<'_> {
             stats.unknown_tokens += batch.unknown_tokens;
             for row in &batch.bad {
                 if stats.quarantined > self.max_quarantine {
-                    let place = format!("{}:{}", row.source, row.line);
-                    return Err(EmbedError::BadRow { place, reason: row.reason.clone() }.into());
+                    let place = if row.line == 0 { row.source.clone() } else { format!("{}:{}", row.source, row.line) };
+                    let allowed = self.max_quarantine;
+                    return Err(EmbedError::BadRow { place, reason: row.reason.clone(), allowed }.into());
                 }
                 writer.quarantine(&row.source, row.line, &row.reason)?;
             }
@@ -167,9 +189,12 @@ fn pixels(row: SourceRow, side: usize) -> Result<(String, Vec<f32>), BadRow> {
         other => return Err(unusable(other, "expected an image")),
     };
     let bad = |reason: String| BadRow { source: place.source.clone(), line: place.line, reason };
+    if id.is_empty() {
+        return Err(bad("the id is empty".to_owned()));
+    }
     let bytes = match content {
         ImageContent::Bytes(bytes) => bytes,
-        ImageContent::File(path) => std::fs::read(path).map_err(|error| bad(error.to_string()))?,
+        ImageContent::File(path) => read_image(&path).map_err(|error| bad(error.to_string()))?,
     };
     let (picture, _) = decode(&bytes).map_err(|error| bad(error.to_string()))?;
     let mut pixels = vec![0.0; 3 * side * side];
@@ -181,6 +206,9 @@ fn text_batch(rows: Vec<SourceRow>, length: usize) -> Batch<u32> {
     let mut batch = Batch::with_capacity(rows.len(), length);
     for row in rows {
         match row {
+            SourceRow::Text(text) if text.id.is_empty() => {
+                batch.bad.push(unusable(SourceRow::Text(text), "the id is empty"));
+            }
             SourceRow::Text(text) => {
                 let encoding = tokenize(&text.text, length);
                 batch.ids.push(text.id);
@@ -213,6 +241,12 @@ impl<T> Batch<T> {
             unknown_tokens: 0,
         }
     }
+}
+
+fn hash_of(id: &str) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    id.hash(&mut hasher);
+    hasher.finish()
 }
 
 /// `valid_imgs` of `data/valid_imgs.tsv`, or the name of a folder.

@@ -31,9 +31,18 @@ pub fn rows(root: &Path, splits: &[Split]) -> SourceRows {
     Box::new(readers.into_iter().flatten())
 }
 
-/// Rows of one file by itself, `.tsv` or `.jsonl`; texts need no labels.
-pub fn file_rows(path: &Path) -> SourceRows {
-    Box::new(LineReader::new(path.to_owned(), Split::Test, false))
+/// What the lines of a file are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LineKind {
+    /// `id<TAB>base64`.
+    Image,
+    /// `{"text_id", "text"}`.
+    Text,
+}
+
+/// Rows of one file by itself, whatever its name ends in; texts need no labels.
+pub fn file_rows(path: &Path, kind: LineKind) -> SourceRows {
+    Box::new(LineReader { kind, ..LineReader::new(path.to_owned(), Split::Test, false) })
 }
 
 /// Reads one file line by line.
@@ -43,6 +52,7 @@ struct LineReader {
     open: Option<BufReader<File>>,
     line: u64,
     done: bool,
+    kind: LineKind,
     /// Whether a text must say which images it belongs to.
     labelled: bool,
 }
@@ -78,7 +88,9 @@ impl Iterator for LineReader {
 
 impl LineReader {
     fn new(path: PathBuf, split: Split, labelled: bool) -> Self {
-        Self { path, split, open: None, line: 0, done: false, labelled }
+        let image = path.extension().is_some_and(|extension| extension == "tsv");
+        let kind = if image { LineKind::Image } else { LineKind::Text };
+        Self { path, split, open: None, line: 0, done: false, kind, labelled }
     }
 
     /// Reads one line of at most [`MAX_LINE_BYTES`]; the rest of a longer one is passed over.
@@ -105,10 +117,9 @@ impl LineReader {
     fn parse(&self, line: &[u8]) -> SourceRow {
         let name = self.path.file_name().unwrap_or_default().to_string_lossy().into_owned();
         let place = Place { source: name, line: self.line };
-        if self.path.extension().is_some_and(|extension| extension == "tsv") {
-            self.parse_image(place, line)
-        } else {
-            self.parse_text(place, line)
+        match self.kind {
+            LineKind::Image => self.parse_image(place, line),
+            LineKind::Text => self.parse_text(place, line),
         }
     }
 

@@ -74,10 +74,11 @@ pub fn image_rows(root: &Path) -> Result<SourceRows, IngestError> {
     let unique = short.len() == files.len();
     let source = root.to_string_lossy().into_owned();
     let root = root.to_owned();
-    Ok(Box::new(files.into_iter().zip(1..).map(move |(path, line)| {
+    Ok(Box::new(files.into_iter().map(move |path| {
         let name = path.strip_prefix(&root).unwrap_or(&path);
         let id = if unique { name.with_extension("") } else { name.to_owned() };
-        let place = Place { source: format!("{source}/{}", name.display()), line };
+        // A file of its own has no line.
+        let place = Place { source: format!("{source}/{}", name.display()), line: 0 };
         let id = id.to_string_lossy().into_owned();
         Ok(SourceRow::Image(ImageRow { place, id, split: Split::Test, content: ImageContent::File(path) }))
     })))

@@ -19,13 +19,13 @@ use crate::data::{Fingerprint, FingerprintBuilder, Split};
 use crate::stage::{Shard, ShardReceipt, Stage, StageContext, StageError};
 use crate::store::digest_file;
 
-pub use chinese_clip::file_rows;
+pub use chinese_clip::{LineKind, file_rows};
 pub use dataset::{Dataset, Pair, Text};
 pub use decode::decode;
 pub use error::IngestError;
 pub use folder::image_rows as folder_rows;
 pub use picture::{Mode, Picture, rounded_product};
-pub use source::{ImageContent, ImageRow, SourceRow, SourceRows};
+pub use source::{ImageContent, ImageRow, SourceRow, SourceRows, read_image};
 pub use spec::{IngestSpec, SourceSpec, SplitSpec};
 pub use split_rule::SplitRule;
 pub use writer::table_file;

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use super::decode::decode;
 use super::perceptual_hash::perceptual_hash;
 use super::source::{ImageContent, ImageRow, Place, SourceRow, TextRow};
-use super::{IngestError, MAX_IMAGE_BYTES};
+use super::{IngestError, read_image};
 use crate::data::Split;
 use crate::data::table::Table;
 use crate::stage::StageError;
@@ -365,14 +365,7 @@ pub fn table_file(table: Table) -> String {
 fn examine(row: &ImageRow) -> Result<ImageFacts, IngestError> {
     let bytes = match &row.content {
         ImageContent::Bytes(bytes) => bytes.clone(),
-        ImageContent::File(path) => {
-            let size = fs::metadata(path).map_err(IngestError::io(path))?.len();
-            if size > MAX_IMAGE_BYTES as u64 {
-                let reason = format!("{size} bytes, at most {MAX_IMAGE_BYTES} are accepted");
-                return Err(IngestError::Decode { reason });
-            }
-            fs::read(path).map_err(IngestError::io(path))?
-        }
+        ImageContent::File(path) => read_image(path)?,
     };
     let (picture, format) = decode(&bytes)?;
     Ok(ImageFacts {

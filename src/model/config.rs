@@ -169,6 +169,8 @@ impl ClipConfig {
             "the hidden size is no multiple of the heads"
         } else if self.vision.image_resolution() < stride || !self.vision.image_resolution().is_multiple_of(stride) {
             "the image resolution is no multiple of the patch size"
+        } else if self.exceeds_bounds() {
+            "a size is beyond any model of this kind"
         } else if !(3..=text.max_position_embeddings).contains(&self.context_length) {
             return Err(ModelError::ContextTooLong {
                 expected: text.max_position_embeddings,
@@ -178,5 +180,23 @@ impl ClipConfig {
             return Ok(());
         };
         Err(ModelError::ImpossibleConfig { name: self.name.clone(), problem })
+    }
+
+    /// Whether a number is so large, or a probability so odd, that building the model would fail or never end.
+    fn exceeds_bounds(&self) -> bool {
+        const WIDTH: usize = 1 << 15;
+        let text = &self.text;
+        let (layers, width) = match &self.vision {
+            VisionConfig::Vit(vit) => (vit.layers, vit.width.max(vit.patch_size)),
+            VisionConfig::ResNet(resnet) => (resnet.layers.iter().copied().max().unwrap_or(0), resnet.width),
+        };
+        let widths = [width, self.embed_dim, text.hidden_size, text.max_position_embeddings];
+        layers.max(text.layers) > 512
+            || widths.into_iter().any(|width| width > WIDTH)
+            || self.vision.image_resolution() > 4_096
+            || text.intermediate_size > 4 * WIDTH
+            || text.vocab_size > 1 << 22
+            || !(1..=64).contains(&text.type_vocab_size)
+            || ![text.hidden_dropout, text.attention_dropout].iter().all(|p| (0.0..1.0).contains(p))
     }
 }

@@ -57,6 +57,12 @@ impl ComputeDevice {
         }
     }
 
+    /// Names of all devices of this machine.
+    pub fn names() -> Vec<String> {
+        let cuda = (0..cuda_count()).map(|index| format!("cuda:{index}"));
+        std::iter::once(CPU.to_owned()).chain(cuda).collect()
+    }
+
     /// The CPU.
     pub fn cpu() -> Self {
         Self { device: Device::flex(), name: CPU.to_owned(), others: Vec::new() }
@@ -109,10 +115,19 @@ impl ComputeDevice {
 }
 
 #[cfg(feature = "cuda")]
+fn cuda_count() -> usize {
+    Device::enumerate(burn::tensor::DeviceType::Cuda).into_vec().len()
+}
+
+#[cfg(not(feature = "cuda"))]
+fn cuda_count() -> usize {
+    0
+}
+
+#[cfg(feature = "cuda")]
 fn cuda(index: usize) -> Result<ComputeDevice, ModelError> {
-    use burn::tensor::DeviceType;
     let name = format!("cuda:{index}");
-    let found = Device::enumerate(DeviceType::Cuda).into_vec().len();
+    let found = cuda_count();
     if index >= found {
         let reason = format!("{found} CUDA devices were found");
         return Err(ModelError::MissingDevice { name, reason });

@@ -130,7 +130,9 @@ impl Encoder {
     }
 
     fn mode(&self) -> Forward {
-        Forward { precision: self.precision, training: false }
+        // What Burn computes on a CPU is in 32 bits there.
+        let on_cpu = matches!(&*self.towers, Towers::Cpu { .. });
+        Forward { precision: if on_cpu { Precision::Fp32 } else { self.precision }, training: false }
     }
 }
 

@@ -38,7 +38,7 @@ pub enum ModelError {
     Io { path: PathBuf, source: std::io::Error },
     #[error("{path}: model configuration is invalid: {source}")]
     InvalidConfig { path: PathBuf, source: serde_json::Error },
-    #[error("unknown device `{name}`; expected auto, cpu or cuda:N")]
+    #[error("unknown device `{name}`; expected auto, cpu, cuda:N or cuda:N,M")]
     UnknownDevice { name: String },
     #[error("device `{name}` is not on this machine: {reason}; use --device cpu or auto")]
     MissingDevice { name: String, reason: String },
@@ -46,7 +46,7 @@ pub enum ModelError {
     ContextTooLong { expected: usize, found: usize },
     #[error("token id {id} is outside the vocabulary of {expected}; the tokenizer and the model do not fit")]
     UnknownToken { id: u32, expected: usize },
-    #[error("configuration `{name}` is impossible: {problem}; check it against the weights")]
+    #[error("configuration `{name}` is impossible: {problem}; correct config.json or the option")]
     ImpossibleConfig { name: String, problem: &'static str },
     #[error("the device failed: {reason}; lower the batch size or resume later")]
     Device { reason: String },

@@ -44,8 +44,8 @@ impl StopSignal {
     pub fn check(&self) -> Result<(), StageError> {
         match self.0.load(Ordering::Relaxed) {
             0 => Ok(()),
-            Self::SIGINT => Err(StageError::new(ErrorClass::Interrupted, "interrupted; run again to continue")),
-            _ => Err(StageError::new(ErrorClass::Terminated, "terminated; run again to continue")),
+            Self::SIGINT => Err(StageError::new(ErrorClass::Interrupted, "interrupted; give the same command again")),
+            _ => Err(StageError::new(ErrorClass::Terminated, "terminated; give the same command again")),
         }
     }
 }

@@ -15,6 +15,9 @@ use arrow_schema::{DataType, SchemaRef};
 use super::StoreError;
 use crate::data::table::{Table, vector_type};
 
+/// Rows that are held until they are written; vectors make them large.
+const ROW_GROUP_ROWS: usize = 16_384;
+
 /// Writes one table, batch by batch.
 #[derive(Debug)]
 pub struct TableWriter {
@@ -30,6 +33,7 @@ impl TableWriter {
         let file = File::create(path).map_err(StoreError::io(path))?;
         let properties = WriterProperties::builder()
             .set_compression(Compression::SNAPPY)
+            .set_max_row_group_row_count(Some(ROW_GROUP_ROWS))
             .set_created_by(concat!("tuwen ", env!("CARGO_PKG_VERSION")).to_owned())
             .build();
         let writer = ArrowWriter::try_new(file, Arc::clone(&schema), Some(properties))

@@ -10,11 +10,15 @@ pub enum TrainError {
     #[error("batch_size is {batch_size} but data set `{data}` has only {pairs} training pairs; lower it")]
     BatchTooLarge { batch_size: usize, data: String, pairs: usize },
     #[error(
-        "loss became {loss}, the gradient's norm {gradient_norm}, in epoch {epoch}, step {step}; lower learning_rate; the state before it is kept in {scratch}"
+        "loss became {loss}, the gradient's norm {gradient_norm}, in epoch {epoch}, step {step}; lower learning_rate; the state before it is kept in {scratch} (weights.safetensors)"
     )]
     NotFinite { loss: f64, gradient_norm: f64, epoch: u32, step: u64, scratch: String },
     #[error("mask_ratio removes patches of a vision transformer, and this model is a residual network; remove it")]
     MaskedResidualNetwork,
+    #[error(
+        "nothing is left to train: lora adapts no matrix of the towers that are not frozen; change `lora` or `freeze`"
+    )]
+    NothingToTrain,
     #[error("stage `{stage}` kept no optimiser; give it `keep_optimizer: true`, or remove `optimizer: inherit` here")]
     NoOptimizer { stage: String },
     #[error("random_resized_crop.size is {found}, the model takes {expected}; remove `size` or set it to {expected}")]

@@ -8,7 +8,8 @@ use super::{FinetuneSpec, Keep, OptimizerStart, TrainError, ValidationPool, advi
 use crate::augment::AugmentSpec;
 use crate::ingest::Dataset;
 use crate::model::{
-    Checkpoint, ClipConfig, Encoder, Precision, StateDict, Trainer, VisionConfig, read_safetensors, write_safetensors,
+    Checkpoint, ClipConfig, Encoder, Precision, StateDict, Tower, Trainer, VisionConfig, read_safetensors,
+    write_safetensors,
 };
 use crate::stage::{Shard, ShardReceipt, Stage, StageContext, StageError};
 use crate::store::write_whole;
@@ -92,7 +93,7 @@ impl Finetune {
         let mut trainer = self.trainer(context, start)?;
         let saved = ResumeState::load(context.scratch)?;
         if self.spec.optimizer == OptimizerStart::Inherit && saved.is_none() {
-            trainer.restore_optimizer(&inherited(context, &self.spec.needs.model)?)?;
+            trainer.inherit_optimizer(&inherited(context, &self.spec.needs.model)?)?;
         }
         let mut run =
             Run::new(&self.spec, self.seed(), context, loader, validation, materials.teacher.as_ref(), trainer);
@@ -166,6 +167,10 @@ fn check_recipe(spec: &FinetuneSpec, config: &ClipConfig) -> Result<(), TrainErr
     }
     if spec.mask_ratio > 0.0 && matches!(config.vision, VisionConfig::ResNet(_)) {
         return Err(TrainError::MaskedResidualNetwork);
+    }
+    // The adapted matrices are those of transformer blocks.
+    if spec.lora.is_some() && spec.freeze.contains(&Tower::Text) && matches!(config.vision, VisionConfig::ResNet(_)) {
+        return Err(TrainError::NothingToTrain);
     }
     Ok(())
 }

@@ -20,7 +20,8 @@ pub struct FinetuneSpec {
     #[schemars(range(min = 1))]
     pub batch_size: usize,
     /// Parts that a batch is computed in, for batches that do not fit into memory. Features of the whole batch meet in the
-    /// loss, so that the result is that of the batch as one (but for what dropout draws).
+    /// loss, so that the result is that of the batch as one (but for what
+    /// dropout draws, and for RN50, whose batch norms see one part at a time).
     #[serde(default = "one")]
     #[schemars(range(min = 1))]
     pub accumulation: usize,

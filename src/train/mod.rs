@@ -2,6 +2,8 @@
 
 mod advice;
 mod base_model;
+mod device_check;
+mod device_speed;
 mod error;
 mod find_rate;
 mod finetune;
@@ -18,6 +20,8 @@ mod timing;
 mod validation;
 
 pub use base_model::BaseModel;
+pub use device_check::{DeviceCheck, check_device};
+pub use device_speed::{DeviceSpeed, SpeedOptions, measure_device};
 pub use error::TrainError;
 pub use find_rate::{RateRange, RateTrial, suggested_rate};
 pub use finetune::Finetune;

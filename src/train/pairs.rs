@@ -16,8 +16,17 @@ pub struct TrainingPairs {
     pairs: Vec<(usize, usize)>,
     /// For every text the first one that reads the same.
     first_equal: Vec<usize>,
-    /// Text (the first of its kind) and image that belong together.
-    related: HashSet<(usize, usize)>,
+    /// Images of every text that is the first of its kind.
+    images_of: Vec<Vec<usize>>,
+    /// Texts of every image, each the first of its kind.
+    texts_of: Vec<Vec<usize>>,
+}
+
+/// What would be a false negative in a batch.
+#[derive(Debug, Default)]
+pub(super) struct Taken {
+    images: HashSet<usize>,
+    texts: HashSet<usize>,
 }
 
 impl TrainingPairs {
@@ -48,9 +57,14 @@ impl TrainingPairs {
         let mut seen = HashMap::new();
         let first_equal: Vec<usize> =
             texts.iter().enumerate().map(|(at, text)| *seen.entry(text.clone()).or_insert(at)).collect();
-        let first = |text: usize| first_equal.get(text).copied().unwrap_or(text);
-        let related = pairs.iter().map(|(text, image)| (first(*text), *image)).collect();
-        Self { texts, images, pairs, first_equal, related }
+        let mut images_of = vec![Vec::new(); texts.len()];
+        let mut texts_of = vec![Vec::new(); images.len()];
+        for (text, image) in &pairs {
+            let first = first_equal.get(*text).copied().unwrap_or(*text);
+            images_of.get_mut(first).into_iter().for_each(|images| images.push(*image));
+            texts_of.get_mut(*image).into_iter().for_each(|texts| texts.push(first));
+        }
+        Self { texts, images, pairs, first_equal, images_of, texts_of }
     }
 
     /// Number of pairs.
@@ -63,7 +77,7 @@ impl TrainingPairs {
     }
 
     /// Caption and image id of a pair.
-    pub(super) fn get(&self, pair: usize) -> Option<(&str, &str)> {
+    pub fn get(&self, pair: usize) -> Option<(&str, &str)> {
         let (text, image) = *self.pairs.get(pair)?;
         Some((self.texts.get(text)?, self.images.get(image)?))
     }
@@ -79,16 +93,30 @@ impl TrainingPairs {
         pairs.iter().flat_map(|row| pairs.iter().map(move |column| related(*row, *column))).collect()
     }
 
-    /// Whether either pair makes a false negative of the other.
-    pub(super) fn conflict(&self, a: usize, b: usize) -> bool {
-        self.belongs(a, b) || self.belongs(b, a)
+    /// Whether a pair would make a false negative beside what is taken.
+    pub(super) fn conflicts(&self, pair: usize, taken: &Taken) -> bool {
+        let Some((text, image)) = self.place(pair) else { return false };
+        taken.images.contains(&image) || taken.texts.contains(&text)
+    }
+
+    /// Puts a pair into the batch: every image of its text and every text of its image is taken with it.
+    pub(super) fn take(&self, pair: usize, taken: &mut Taken) {
+        let Some((text, image)) = self.place(pair) else { return };
+        taken.images.extend(self.images_of.get(text).into_iter().flatten());
+        taken.texts.extend(self.texts_of.get(image).into_iter().flatten());
     }
 
     /// Whether the text of one pair belongs to the image of another.
     fn belongs(&self, text_of: usize, image_of: usize) -> bool {
-        let (Some((text, _)), Some((_, image))) = (self.pairs.get(text_of), self.pairs.get(image_of)) else {
+        let (Some((text, _)), Some((_, image))) = (self.place(text_of), self.place(image_of)) else {
             return false;
         };
-        self.first_equal.get(*text).is_some_and(|first| self.related.contains(&(*first, *image)))
+        self.images_of.get(text).is_some_and(|images| images.contains(&image))
+    }
+
+    /// Text (the first of its kind) and image of a pair.
+    fn place(&self, pair: usize) -> Option<(usize, usize)> {
+        let (text, image) = *self.pairs.get(pair)?;
+        Some((*self.first_equal.get(text)?, image))
     }
 }

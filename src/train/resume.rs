@@ -38,6 +38,11 @@ pub struct TrainProgress {
     /// Mean recall of the best validation; absent without a validation split.
     #[serde(with = "exact_option")]
     pub best_recall: Option<f64>,
+    /// Step whose validation was taken into account last.
+    pub considered: Option<u64>,
+    /// What early stopping measures improvements by.
+    #[serde(with = "exact_option")]
+    pub stopping_recall: Option<f64>,
     /// Validations since the last improvement.
     pub stale: u32,
     pub stopped_early: bool,
@@ -61,6 +66,7 @@ impl ResumeState {
         write_whole(&building.join(super::log::LOG_FILE), self.log.0.as_bytes())?;
         let json = serde_json::to_vec(&self.progress).map_err(|e| TrainError::Log { reason: e.to_string() })?;
         write_whole(&building.join("progress.json"), &json)?;
+        sync_folder(&building)?;
         fs::rename(&building, &target).map_err(StoreError::io(&target))?;
         sync_folder(scratch)?;
         for old in saved_steps(scratch)?.into_values().filter(|folder| *folder != target) {

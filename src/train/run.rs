@@ -10,8 +10,11 @@ use super::resume::{ResumeState, TrainProgress};
 use super::schedule::learning_rate;
 use super::timing::TimingLog;
 use super::{FinetuneSpec, TrainError, ValidationPool, ValidationScores};
-use crate::model::{Encoder, StateDict, StepOutcome, Trainer, TrainingBatch};
+use crate::model::{Encoder, Precision, StateDict, StepOutcome, Trainer, TrainingBatch};
 use crate::stage::{Progress, StageContext, StageError};
+
+/// A loss scale below this means that fp16 overflows whatever the scale.
+const LEAST_LOSS_SCALE: f64 = 1e-5;
 
 /// See [`Run::train`].
 pub(super) struct Run<'a> {
@@ -28,6 +31,8 @@ pub(super) struct Run<'a> {
     timing: TimingLog,
     /// Steps at the newest saved state.
     saved_steps: Option<u64>,
+    /// The newest validation and its step.
+    validated: Option<(u64, ValidationScores)>,
 }
 
 impl<'a> Run<'a> {
@@ -53,10 +58,11 @@ impl<'a> Run<'a> {
             log: LogText::default(),
             timing: TimingLog::new(context.scratch),
             saved_steps: None,
+            validated: None,
         }
     }
 
-    /// The weights that nothing is better than yet.
+    /// The weights that are kept until the first validation.
     pub(super) fn start_from(&mut self, state: &StateDict) {
         self.best = state.clone();
     }
@@ -115,6 +121,7 @@ impl<'a> Run<'a> {
         if self.progress.steps == 0 && self.log.0.is_empty() {
             let validation = self.validate()?;
             self.progress.best_recall = validation.map(|scores| scores.mean_recall());
+            self.progress.stopping_recall = self.progress.best_recall;
             self.log.push(&LogLine::Epoch { epoch: 0, step: 0, loss: None, validation })?;
         }
         let trained = self.train_epochs(progress.as_ref());
@@ -125,27 +132,34 @@ impl<'a> Run<'a> {
     }
 
     fn train_epochs(&mut self, progress: &dyn Progress) -> Result<(), StageError> {
-        while self.progress.steps < self.total_steps() && !self.progress.stopped_early {
+        // An epoch that was cut off between its last step and its end has only the end left.
+        while !self.is_trained() || self.progress.batches > 0 {
             let epoch = self.progress.epochs + 1;
             let started = (Instant::now(), self.progress.steps);
-            self.train_epoch(epoch, progress)?;
+            if !self.is_trained() {
+                self.train_epoch(epoch, progress)?;
+            }
             self.end_epoch(epoch, started)?;
         }
         Ok(())
     }
 
+    /// Whether no step is left.
+    fn is_trained(&self) -> bool {
+        self.progress.steps >= self.total_steps() || self.progress.stopped_early
+    }
+
     /// The rest of an epoch.
     fn train_epoch(&mut self, epoch: u32, progress: &dyn Progress) -> Result<(), StageError> {
-        let (skip, total) = (self.progress.batches, self.total_steps());
+        let skip = self.progress.batches;
         let loader = self.loader;
         loader.run_epoch(epoch, skip, |batch, wait| {
             self.context.monitor.check_stop()?;
             let outcome = self.step(epoch, &batch, wait)?;
             progress.advance(1);
-            progress.remark(&format!("epoch {epoch}/{}  loss {:.3}", self.spec.epochs, outcome.loss));
+            progress.remark(&format!("epoch {epoch}  loss {:.3}", outcome.loss));
             self.after_step(epoch)?;
-            let ends = self.progress.steps == total || self.progress.stopped_early;
-            Ok(if ends { Demand::Enough } else { Demand::More })
+            Ok(if self.is_trained() { Demand::Enough } else { Demand::More })
         })
     }
 
@@ -153,10 +167,7 @@ impl<'a> Run<'a> {
         let spec = self.spec;
         let began = Instant::now();
         let rate = learning_rate(self.progress.steps, spec.learning_rate, spec.warmup_steps, self.total_steps());
-        let teacher = match (self.teacher, &batch.teacher_pixels) {
-            (Some(teacher), Some(pixels)) => Some(teacher.encode_images(pixels, batch.size)?),
-            _ => None,
-        };
+        let teacher = self.teacher_features(batch)?;
         let training = TrainingBatch {
             pixels: &batch.pixels,
             tokens: &batch.tokens,
@@ -166,7 +177,7 @@ impl<'a> Run<'a> {
             seed: step_seed(self.seed, self.progress.steps),
         };
         let outcome = self.trainer.step(training, rate)?;
-        let overflow = !outcome.applied && spec.precision == crate::model::Precision::Fp16;
+        let overflow = !outcome.applied && outcome.loss_scale > LEAST_LOSS_SCALE && spec.precision == Precision::Fp16;
         if !outcome.loss.is_finite() || !(outcome.applied || overflow) {
             let (loss, gradient_norm) = (outcome.loss, outcome.gradient_norm);
             let (step, scratch) = (self.progress.steps + 1, self.context.scratch.display().to_string());
@@ -188,6 +199,20 @@ impl<'a> Run<'a> {
         Ok(outcome)
     }
 
+    /// Features of a batch's images by the teacher, in as many parts as the student computes.
+    fn teacher_features(&self, batch: &Batch) -> Result<Option<Vec<f32>>, StageError> {
+        let (Some(teacher), Some(pixels)) = (self.teacher, &batch.teacher_pixels) else {
+            return Ok(None);
+        };
+        let image = (pixels.len() / batch.size.max(1)).max(1);
+        let rows = batch.size.div_ceil(self.spec.accumulation.max(1)).max(1);
+        let mut features = Vec::new();
+        for part in pixels.chunks(rows * image) {
+            features.extend(teacher.encode_images(part, part.len() / image)?);
+        }
+        Ok(Some(features))
+    }
+
     /// Validation and saving between the ends of epochs.
     fn after_step(&mut self, epoch: u32) -> Result<(), StageError> {
         let due = |every: Option<u64>| every.is_some_and(|every| self.progress.steps.is_multiple_of(every));
@@ -195,6 +220,7 @@ impl<'a> Run<'a> {
         if validate && let Some(validation) = self.validate()? {
             let step = self.progress.steps;
             self.log.push(&LogLine::Validation { epoch, step, validation })?;
+            self.validated = Some((step, validation));
             self.consider(Some(validation))?;
         }
         if save {
@@ -206,27 +232,29 @@ impl<'a> Run<'a> {
     fn end_epoch(&mut self, epoch: u32, (started, from): (Instant, u64)) -> Result<(), StageError> {
         let steps = self.progress.steps;
         let loss = self.progress.epoch_loss / self.progress.batches.max(1) as f64;
-        let last = steps == self.total_steps() || self.progress.stopped_early;
-        let due = last || epoch.is_multiple_of(self.spec.validate_every_epochs);
-        let validation = if due { self.validate()? } else { None };
+        let due = self.is_trained() || epoch.is_multiple_of(self.spec.validate_every_epochs);
+        let validation = match self.validated.take() {
+            Some((step, scores)) if due && step == steps => Some(scores),
+            _ if due => self.validate()?,
+            _ => None,
+        };
         self.progress.epochs = epoch;
         (self.progress.batches, self.progress.epoch_loss) = (0, 0.0);
         self.log.push(&LogLine::Epoch { epoch, step: steps, loss: Some(loss), validation })?;
-        if due {
+        if due && self.progress.considered != Some(steps) {
             self.consider(validation)?;
         }
         let seen = (steps - from) * self.spec.batch_size as u64;
         let speed = seen as f64 / started.elapsed().as_secs_f64().max(1e-9);
         let recall = validation.map_or("none".to_owned(), |scores| format!("{:.1} %", 100.0 * scores.mean_recall()));
-        let epochs = self.spec.epochs;
-        self.context.note(&format!(
-            "epoch {epoch}/{epochs}  loss {loss:.3}  validation mean recall {recall}  {speed:.0} pairs/s"
-        ));
+        self.context
+            .note(&format!("epoch {epoch}  loss {loss:.3}  validation mean recall {recall}  {speed:.0} pairs/s"));
         self.save()
     }
 
     /// Keeps the weights if they are the best so far, and stops where nothing gets better any more.
     fn consider(&mut self, validation: Option<ValidationScores>) -> Result<(), StageError> {
+        self.progress.considered = Some(self.progress.steps);
         let recall = validation.map(|scores| scores.mean_recall());
         let best = self.progress.best_recall.filter(|_| self.progress.best_step > 0);
         if recall.is_none() || self.progress.best_step == 0 || recall > best {
@@ -235,8 +263,11 @@ impl<'a> Run<'a> {
         }
         let Some(recall) = recall else { return Ok(()) };
         let min_delta = self.spec.early_stopping.as_ref().map_or(0.0, |stopping| stopping.min_delta);
-        let improved = self.progress.best_recall.is_none_or(|best| recall > best + min_delta);
-        self.progress.stale = if improved { 0 } else { self.progress.stale + 1 };
+        if self.progress.stopping_recall.is_none_or(|reference| recall > reference + min_delta) {
+            (self.progress.stopping_recall, self.progress.stale) = (Some(recall), 0);
+        } else {
+            self.progress.stale += 1;
+        }
         if self.progress.best_step == self.progress.steps {
             self.progress.best_recall = Some(recall);
         }
@@ -254,7 +285,7 @@ impl<'a> Run<'a> {
         let Some(pool) = &self.validation else {
             return Ok(None);
         };
-        Ok(Some(pool.score(&self.trainer.encoder()?, self.context.device)?))
+        Ok(Some(pool.score(&self.trainer.encoder()?, self.context.device, self.context.monitor)?))
     }
 
     fn save(&mut self) -> Result<(), StageError> {

@@ -2,11 +2,11 @@
 use std::collections::VecDeque;
 
 use super::SamplerRule;
-use super::pairs::TrainingPairs;
+use super::pairs::{Taken, TrainingPairs};
 use crate::augment::item_rng;
 
 /// How far back a waiting pair is looked for.
-const WAITING_LOOKED_AT: usize = 512;
+const WAITING_LOOKED_AT: usize = 128;
 
 /// Positions of the pairs in the order of an epoch, padded to whole batches by wrapping around.
 pub(super) fn order(pairs: &TrainingPairs, batch_size: usize, rule: SamplerRule, seed: u64, epoch: u32) -> Vec<usize> {
@@ -25,31 +25,41 @@ fn distinct(pairs: &TrainingPairs, batch_size: usize, order: Vec<usize>) -> Vec<
     let mut out: Vec<usize> = Vec::with_capacity(order.len());
     let mut waiting: VecDeque<usize> = VecDeque::new();
     let mut coming = order.into_iter();
+    let mut taken = Taken::default();
     loop {
-        let start = out.len() / batch_size * batch_size;
-        let batch = out.get(start..).unwrap_or_default();
-        let fits = |pair: &usize| !batch.iter().any(|other| pairs.conflict(*pair, *other));
+        if out.len().is_multiple_of(batch_size) {
+            taken = Taken::default();
+        }
+        let fits = |pair: &usize| !pairs.conflicts(*pair, &taken);
         let found = waiting.iter().take(WAITING_LOOKED_AT).position(fits);
-        if let Some(pair) = found.and_then(|at| waiting.remove(at)) {
-            out.push(pair);
-            continue;
-        }
-        match coming.next() {
-            Some(pair) if fits(&pair) => out.push(pair),
-            Some(pair) => waiting.push_back(pair),
-            None => match waiting.pop_front() {
-                Some(pair) => out.push(pair),
-                None => return out,
+        let next = match found.and_then(|at| waiting.remove(at)) {
+            Some(pair) => pair,
+            None => match coming.next() {
+                Some(pair) if fits(&pair) => pair,
+                Some(pair) => {
+                    waiting.push_back(pair);
+                    continue;
+                }
+                None => match waiting.pop_front() {
+                    Some(pair) => pair,
+                    None => return out,
+                },
             },
-        }
+        };
+        pairs.take(next, &mut taken);
+        out.push(next);
     }
 }
 
 /// How many of the batches hold pairs that are false negatives of each other.
 pub(super) fn conflicting_batches(pairs: &TrainingPairs, batch_size: usize, order: &[usize]) -> usize {
     let conflicts = |batch: &&[usize]| {
-        let later = |at: usize| batch.iter().skip(at + 1);
-        batch.iter().enumerate().any(|(at, a)| later(at).any(|b| pairs.conflict(*a, *b)))
+        let mut taken = Taken::default();
+        batch.iter().any(|pair| {
+            let conflicts = pairs.conflicts(*pair, &taken);
+            pairs.take(*pair, &mut taken);
+            conflicts
+        })
     };
     order.chunks(batch_size).filter(conflicts).count()
 }
@@ -87,7 +97,9 @@ mod tests {
         let texts = ["一只猫", "一条狗", "一只猫"].map(str::to_owned).to_vec();
         let images = ["a", "b", "c"].map(str::to_owned).to_vec();
         let pairs = TrainingPairs::new(texts, images, vec![(0, 0), (1, 1), (2, 2)]);
-        assert!(pairs.conflict(0, 2) && !pairs.conflict(0, 1));
+        let mut taken = Taken::default();
+        pairs.take(0, &mut taken);
+        assert!(pairs.conflicts(2, &taken) && !pairs.conflicts(1, &taken));
         assert_eq!(pairs.positives(&[0, 1, 2]), [1.0, 0.0, 1.0, 0.0, 1.0, 0.0, 1.0, 0.0, 1.0]);
     }
 }

@@ -7,7 +7,7 @@ use crate::augment::evaluation_batch;
 use crate::data::{Split, best_rank};
 use crate::ingest::Dataset;
 use crate::model::{ClipConfig, ComputeDevice, Encoder, Gallery, Tokenizer, normalize_caption};
-use crate::stage::StageError;
+use crate::stage::{Monitor, StageError};
 
 const BATCH: usize = 64;
 
@@ -67,11 +67,17 @@ impl<'a> ValidationPool<'a> {
     }
 
     /// Scores the current weights.
-    pub fn score(&self, encoder: &Encoder, device: &ComputeDevice) -> Result<ValidationScores, StageError> {
+    pub fn score(
+        &self,
+        encoder: &Encoder,
+        device: &ComputeDevice,
+        monitor: &dyn Monitor,
+    ) -> Result<ValidationScores, StageError> {
         let dimension = encoder.config().embed_dim;
-        let images = self.encode_images(encoder)?;
+        let images = self.encode_images(encoder, monitor)?;
         let mut texts = Vec::new();
         for tokens in self.tokens.chunks(BATCH * self.context_length) {
+            monitor.check_stop()?;
             texts.extend(encoder.encode_texts(tokens, tokens.len() / self.context_length)?);
         }
         let image_gallery = Gallery::new(images.clone(), dimension, device);
@@ -82,10 +88,11 @@ impl<'a> ValidationPool<'a> {
         })
     }
 
-    fn encode_images(&self, encoder: &Encoder) -> Result<Vec<f32>, StageError> {
+    fn encode_images(&self, encoder: &Encoder, monitor: &dyn Monitor) -> Result<Vec<f32>, StageError> {
         let side = encoder.config().vision.image_resolution();
         let mut features = Vec::new();
         for ids in self.images.chunks(BATCH) {
+            monitor.check_stop()?;
             let pixels = evaluation_batch(self.dataset, ids, side)?;
             features.extend(encoder.encode_images(&pixels, ids.len())?);
         }

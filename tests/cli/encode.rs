@@ -114,6 +114,14 @@ fn a_bad_row_stops_the_work_or_is_set_aside_as_allowed() {
     let noted = workspace.read("out/bad_imgs.img_feat.quarantine.jsonl");
     assert_eq!(noted.lines().count(), 1);
     assert!(noted.contains("base64") && noted.contains("\"line\":1"), "{noted}");
+    // The note of an earlier run is not left beside a clean one.
+    let clean = workspace.read("bad_imgs.tsv").split_once('\n').unwrap().1.to_owned();
+    workspace.write("bad_imgs.tsv", clean + "\t/9j/\n");
+    workspace.tuwen(&encode).fails(65, &["the id is empty"]);
+    let clean = workspace.read("bad_imgs.tsv").replace("\t/9j/\n", "");
+    workspace.write("bad_imgs.tsv", clean.clone() + &clean);
+    assert!(workspace.tuwen(&encode).succeeds().stderr.contains(&format!("{rows} rows have an id")));
+    assert_eq!(files_below(&workspace.path("out")), ["bad_imgs.img_feat.jsonl"]);
 }
 
 #[test]
@@ -125,9 +133,13 @@ fn what_does_not_fit_is_refused_by_name() {
     encode(&["--model", &hf, "--texts", "muge/valid_texts.jsonl"]).fails(65, &["tokenizer", "21128"]);
     encode(&["--model", "model", "--texts", "nowhere.jsonl"]).fails(66, &["nowhere.jsonl"]);
     encode(&["--model", "nowhere", "--texts", "muge/valid_texts.jsonl"]).fails(66, &["nowhere"]);
+    encode(&["--model", "model", "--texts", "muge"]).fails(2, &["muge", "JSONL"]);
+    // The second source is looked at before the first is worked on.
+    let both = ["--model", "model", "--images", "muge/valid_imgs.tsv", "--texts", "nowhere.jsonl"];
+    encode(&both).fails(66, &["nowhere.jsonl"]);
     fs::create_dir(workspace.path("bare")).unwrap();
     encode(&["--model", "model", "--images", "bare"]).fails(65, &["bare", "nothing to encode"]);
-    encode(&["--model", "model", "--texts", "muge/valid_imgs.tsv"]).fails(65, &["valid_imgs.tsv", "expected a text"]);
-    encode(&["--model", "model", "--images", "muge/valid_texts.jsonl"]).fails(65, &["expected an image"]);
+    encode(&["--model", "model", "--texts", "muge/valid_imgs.tsv"]).fails(65, &["valid_imgs.tsv:1"]);
+    encode(&["--model", "model", "--images", "muge/valid_texts.jsonl"]).fails(65, &["valid_texts.jsonl:1", "no tab"]);
     assert_eq!(files_below(&workspace.path("out")), [""; 0]);
 }

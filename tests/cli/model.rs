@@ -100,6 +100,19 @@ fn a_refused_model_leaves_one_line_and_nothing_behind() {
     refused(&["model", "show", &golden("zoo/hostile.pt")], 65, &["hostile.pt"]);
     refused(&["model", "show", &golden("zoo/hf"), "--preset", "ViT-B-16"], 65, &["has shape [40]", "expects [768]"]);
     refused(&["model", "show", &golden("zoo/hf"), "--preset", "ViT-X"], 65, &["ViT-X", "ViT-B-16"]);
+    for (from, to) in
+        [("\"layers\": 2", "\"layers\": 1000000000000"), ("\"vocab_size\": 21128", "\"vocab_size\": 99999999999")]
+    {
+        let folder = workspace.path("huge");
+        fs::create_dir_all(&folder).unwrap();
+        fs::write(folder.join("model.safetensors"), fs::read(golden("zoo/vit_b32.safetensors")).unwrap()).unwrap();
+        let config = fs::read_to_string(golden("zoo/vit_b32_config.json")).unwrap();
+        let config = config.replace("\"vocab_size\": 64", "\"vocab_size\": 21128");
+        assert!(config.contains(from), "{config}");
+        fs::write(folder.join("config.json"), config.replace(from, to)).unwrap();
+        refused(&["model", "show", "huge"], 65, &["beyond any model"]);
+        fs::remove_dir_all(&folder).unwrap();
+    }
     workspace.write("empty/note.txt", "");
     refused(&["model", "import", "empty", "--output", "new"], 66, &["empty", "model.safetensors"]);
     refused(&["model", "import", &golden("zoo/hf"), "--output", "empty"], 65, &["exists already"]);
@@ -108,4 +121,25 @@ fn a_refused_model_leaves_one_line_and_nothing_behind() {
     let export = ["model", "export", &rn50, "--config", &config, "--format", "hugging-face", "--output", "rn50"];
     refused(&export, 65, &["no residual network", "chinese-clip"]);
     assert_eq!(files_below(workspace.folder.path()), ["empty/note.txt", "text.pt"]);
+}
+
+#[test]
+fn weights_of_the_reference_beside_a_configuration_of_hugging_face_are_read_as_the_references() {
+    let workspace = Workspace::new();
+    fs::create_dir(workspace.path("hub")).unwrap();
+    fs::copy(golden("tiny_clip.pt"), workspace.path("hub/clip_cn_tiny.pt")).unwrap();
+    fs::copy(golden("zoo/hf/config.json"), workspace.path("hub/config.json")).unwrap();
+    // Its shapes are no published model's, so that the next question is the configuration.
+    workspace.tuwen(&["model", "show", "hub/clip_cn_tiny.pt"]).fails(65, &["--config"]);
+    let hf = fs::read_to_string(golden("zoo/hf/config.json")).unwrap();
+    for (name, from, to) in [
+        ("activation", "\"quick_gelu\"", "\"relu\""),
+        ("type", "\"num_hidden_layers\": 2", "\"num_hidden_layers\": \"two\""),
+    ] {
+        assert!(hf.contains(from), "{hf}");
+        fs::create_dir(workspace.path(name)).unwrap();
+        fs::copy(golden("zoo/hf/model.safetensors"), workspace.path(name).join("model.safetensors")).unwrap();
+        fs::write(workspace.path(name).join("config.json"), hf.replace(from, to)).unwrap();
+        workspace.tuwen(&["model", "show", name]).fails(65, &["config.json"]);
+    }
 }

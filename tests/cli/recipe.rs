@@ -48,6 +48,12 @@ fn validation_within_epochs_and_early_stopping_leave_their_marks() {
     assert!(ran.succeeds().stderr.contains("stops early at step 2"));
     assert_eq!(steps(&log).len(), 2);
     assert_eq!(log.iter().filter(|line| line["event"] == "validation").count(), 2);
+    // A validation at the last step of an epoch is the one at its end.
+    let (log, ran) = first_with(&workspace, "validate_every_steps: 3\nearly_stopping: { patience: 1, min_delta: 0.9 }");
+    assert!(ran.succeeds().stderr.contains("stops early at step 3"));
+    let scores: Vec<&Value> = log.iter().map(|line| &line["validation"]).filter(|scores| !scores.is_null()).collect();
+    assert_eq!(scores.len(), 3);
+    assert_eq!(scores[1], scores[2]);
     let (log, ran) = first_with(&workspace, "validate_every_epochs: 2");
     ran.succeeds();
     let validated: Vec<bool> =
@@ -130,10 +136,15 @@ fn interpolation_and_inheritance_reach_the_result() {
     assert_eq!(distinct.len(), 2, "base and first are equal, second differs");
     let without =
         PIPELINE.replacen("epochs: 1\n    batch_size: 8", "epochs: 1\n    optimizer: inherit\n    batch_size: 8", 1);
-    workspace.write("without.yaml", without);
+    workspace.write("without.yaml", without.clone());
     workspace
         .tuwen(&["run", "without.yaml", "--quiet", "--until", "second", "--store", "without"])
         .fails(65, &["first", "keep_optimizer: true"]);
+    let ranks = without.replacen("epochs: 3", "epochs: 1\n    keep_optimizer: true\n    lora: { rank: 2 }", 1);
+    workspace.write("ranks.yaml", ranks.replacen("optimizer: inherit", "optimizer: inherit\n    lora: { rank: 4 }", 1));
+    workspace
+        .tuwen(&["run", "ranks.yaml", "--quiet", "--until", "second", "--store", "ranks"])
+        .fails(65, &["lora_a.", "has shape"]);
 }
 
 #[test]

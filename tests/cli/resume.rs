@@ -58,6 +58,22 @@ fn a_run_killed_at_any_step_continues_there_and_ends_with_the_same_weights() {
 }
 
 #[test]
+fn a_run_killed_between_its_last_step_and_its_last_validation_is_validated_when_it_goes_on() {
+    let workspace = Workspace::with_pipeline();
+    let recipe = "epochs: 1\n    save_every_steps: 1";
+    workspace.write("pipeline.yaml", PIPELINE.replacen("epochs: 3", recipe, 1));
+    let run = |store: &'static str| ["run", "pipeline.yaml", "--until", "first", "--store", store];
+    workspace.tuwen(&run("whole")).succeeds();
+    // Killed once the state of the third and last step is there; the end of the epoch has another name.
+    let mut child = workspace.command(&run("killed")).arg("--quiet").spawn().unwrap();
+    wait_for_step(&workspace, "killed", &mut child, 3);
+    child.kill().unwrap();
+    child.wait().unwrap();
+    workspace.tuwen(&run("killed")).succeeds();
+    assert!(weights_and_log(&workspace, "whole") == weights_and_log(&workspace, "killed"), "a file differs");
+}
+
+#[test]
 fn a_terminated_run_saves_its_step_stops_with_143_and_ends_as_if_it_had_not() {
     let workspace = Workspace::with_pipeline();
     long_pipeline(&workspace);

@@ -175,6 +175,18 @@ fn the_average_follows_the_weights() {
 }
 
 #[test]
+fn the_average_of_what_stands_still_stands_still() {
+    let options = TrainerOptions { average_decay: Some(0.99), frozen: vec![Tower::Text], ..plain() };
+    let mut trainer = trainer(options);
+    let (expected, tokens) = (expected(), tokens());
+    for _ in 0..5 {
+        trainer.step(batch(&expected, &tokens), RATE).unwrap();
+    }
+    let moved = changed(&trainer.averaged_state().unwrap(), &weights());
+    assert!(moved.iter().all(|key| !key.starts_with("bert.")), "{moved:?}");
+}
+
+#[test]
 fn several_positives_share_the_target() {
     let (expected, tokens) = (expected(), tokens());
     let loss = |positives: Option<&[f32]>| {

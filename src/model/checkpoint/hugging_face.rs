@@ -81,37 +81,55 @@ pub fn write_hugging_face(folder: &Path, checkpoint: &Checkpoint) -> Result<(), 
 
 /// Reads `config.json`; what it leaves out has the defaults of `ChineseCLIPConfig`.
 pub(super) fn parse_config(json: &Value) -> Result<ClipConfig, ModelError> {
-    let number = |part: &str, name: &str, default: usize| {
-        json[part][name].as_u64().and_then(|value| usize::try_from(value).ok()).unwrap_or(default)
+    let wrong = |problem| ModelError::ImpossibleConfig { name: "config.json".to_owned(), problem };
+    for (field, expected) in [
+        ("/vision_config/hidden_act", json!("quick_gelu")),
+        ("/text_config/hidden_act", json!("gelu")),
+        ("/vision_config/layer_norm_eps", json!(1e-5)),
+        ("/text_config/layer_norm_eps", json!(1e-12)),
+    ] {
+        if json.pointer(field).is_some_and(|found| *found != expected) {
+            return Err(wrong("an activation or the epsilon of a norm is not that of Chinese-CLIP"));
+        }
+    }
+    let mut mistyped = false;
+    let mut number = |part: &str, name: &str, default: usize| match &json[part][name] {
+        Value::Null => default,
+        value => value.as_u64().and_then(|value| usize::try_from(value).ok()).unwrap_or_else(|| {
+            mistyped = true;
+            default
+        }),
     };
-    let vision = |name: &str, default| number("vision_config", name, default);
-    let text = |name: &str, default| number("text_config", name, default);
+    let (width, heads) =
+        (number("vision_config", "hidden_size", 768), number("vision_config", "num_attention_heads", 12));
+    let max_position_embeddings = number("text_config", "max_position_embeddings", 512);
     let dropout = |name: &str| json["text_config"][name].as_f64().unwrap_or(0.1);
-    let width = vision("hidden_size", 768);
-    let max_position_embeddings = text("max_position_embeddings", 512);
     let mut config = ClipConfig {
         name: "custom".to_owned(),
         embed_dim: json["projection_dim"].as_u64().map_or(512, |value| value as usize),
         context_length: CONTEXT_LENGTH.min(max_position_embeddings),
         vision: VisionConfig::Vit(VitConfig {
-            image_resolution: vision("image_size", 224),
-            layers: vision("num_hidden_layers", 12),
+            image_resolution: number("vision_config", "image_size", 224),
+            layers: number("vision_config", "num_hidden_layers", 12),
             width,
-            patch_size: vision("patch_size", 32),
-            head_width: width / vision("num_attention_heads", 12).max(1),
+            patch_size: number("vision_config", "patch_size", 32),
+            head_width: width / heads.max(1),
         }),
         text: TextConfig {
-            vocab_size: text("vocab_size", 30_522),
-            hidden_size: text("hidden_size", 768),
-            layers: text("num_hidden_layers", 12),
-            heads: text("num_attention_heads", 12),
-            intermediate_size: text("intermediate_size", 3072),
+            vocab_size: number("text_config", "vocab_size", 30_522),
+            hidden_size: number("text_config", "hidden_size", 768),
+            layers: number("text_config", "num_hidden_layers", 12),
+            heads: number("text_config", "num_attention_heads", 12),
+            intermediate_size: number("text_config", "intermediate_size", 3072),
             max_position_embeddings,
-            type_vocab_size: text("type_vocab_size", 2),
+            type_vocab_size: number("text_config", "type_vocab_size", 2),
             hidden_dropout: dropout("hidden_dropout_prob"),
             attention_dropout: dropout("attention_probs_dropout_prob"),
         },
     };
+    if mistyped || heads == 0 || !width.is_multiple_of(heads) {
+        return Err(wrong("a size is no whole number, or the vision width no multiple of the heads"));
+    }
     name_preset(&mut config);
     config.check()?;
     Ok(config)

@@ -73,7 +73,7 @@ pub fn open_model(path: &Path, given: Option<ClipConfig>, changes: ConfigChanges
         (WeightsFormat::HuggingFace, config, state)
     } else {
         let (state, flash) = reference::canonical(RawWeights { state, dtypes: BTreeMap::new() });
-        let native = beside.filter(|beside| beside.is_file() && given.is_none());
+        let native = beside.filter(|beside| given.is_none() && is_native(beside));
         let (format, config) = match (given, native) {
             (Some(config), _) => (WeightsFormat::ChineseClip, config),
             (None, Some(beside)) => (WeightsFormat::Native, read_config(&beside)?),
@@ -84,6 +84,11 @@ pub fn open_model(path: &Path, given: Option<ClipConfig>, changes: ConfigChanges
     let config = config.with(changes)?;
     let state = config.fit(state)?;
     Ok(ModelFile { format, weights, config, state, dtypes })
+}
+
+/// Whether a config.json is tuwen's; the published `.pt` files lie beside one of Hugging Face.
+fn is_native(path: &Path) -> bool {
+    path.is_file() && read_json(path).map_or(true, |json| json.get("model_type").is_none())
 }
 
 /// The file with the weights: `path` itself, or the one in the folder `path`.

@@ -20,7 +20,9 @@ pub(super) fn canonical(raw: RawWeights) -> (StateDict, bool) {
         if key.contains("bert.pooler") {
             continue;
         }
-        if let Some((layer, part)) = key.split_once(".attention.self.Wqkv.") {
+        // What cannot be divided keeps its name and is refused as left over.
+        let divisible = tensor.shape.first().is_some_and(|rows| rows.is_multiple_of(3));
+        if let Some((layer, part)) = key.split_once(".attention.self.Wqkv.").filter(|_| divisible) {
             flash = true;
             for (name, third) in ["query", "key", "value"].into_iter().zip(thirds(tensor)) {
                 state.insert(format!("{layer}.attention.self.{name}.{part}"), third);

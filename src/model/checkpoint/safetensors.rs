@@ -1,27 +1,45 @@
 //! The safetensors format, read and written one tensor at a time.
-use std::collections::HashMap;
 use std::fs::File;
-use std::io::{BufReader, Read};
+use std::io::{BufReader, BufWriter, Read, Write};
 use std::path::Path;
 
-use safetensors::tensor::{Dtype, Metadata, SafeTensorError, View};
+use safetensors::tensor::{Dtype, Metadata};
+use serde_json::json;
 
 use super::{RawWeights, io, stored_shape, unreadable};
 use crate::model::error::ModelError;
-use crate::model::parameters::{NamedTensor, StateDict};
+use crate::model::parameters::StateDict;
 
 /// Headers of real models take some 100 kB.
 const MAX_HEADER_BYTES: u64 = 100 << 20;
 
-/// Writes tensors sorted by key, as 32-bit floats.
+/// Writes tensors sorted by key, as 32-bit floats, one after the other so that a model is not held twice; durable when it
+/// returns.
 pub fn write_safetensors(path: &Path, state: &StateDict) -> Result<(), ModelError> {
-    let views =
-        state.iter().map(|(key, tensor)| (key.as_str(), FloatView { shape: stored_shape(key, tensor), tensor }));
-    let metadata = HashMap::from([("format".to_owned(), "pt".to_owned())]);
-    safetensors::serialize_to_file(views, Some(metadata), path).map_err(|error| match error {
-        SafeTensorError::IoError(source) => ModelError::Io { path: path.to_owned(), source },
-        other => unreadable(path, &other),
-    })
+    let mut header = serde_json::Map::new();
+    header.insert("__metadata__".to_owned(), json!({ "format": "pt" }));
+    let mut end = 0;
+    for (key, tensor) in state {
+        let from = end;
+        end += tensor.values.len() * size_of::<f32>();
+        let shape = stored_shape(key, tensor);
+        header.insert(key.clone(), json!({ "dtype": "F32", "shape": shape, "data_offsets": [from, end] }));
+    }
+    let mut header = serde_json::to_vec(&header).map_err(|error| unreadable(path, &error))?;
+    // Data begin at a multiple of eight bytes.
+    header.resize(header.len().next_multiple_of(8), b' ');
+    let write = || -> std::io::Result<()> {
+        let mut file = BufWriter::with_capacity(1 << 20, File::create(path)?);
+        file.write_all(&(header.len() as u64).to_le_bytes())?;
+        file.write_all(&header)?;
+        for tensor in state.values() {
+            for chunk in tensor.values.chunks(1 << 16) {
+                file.write_all(&chunk.iter().flat_map(|value| value.to_le_bytes()).collect::<Vec<u8>>())?;
+            }
+        }
+        file.into_inner()?.sync_all()
+    };
+    write().map_err(io(path))
 }
 
 /// Reads every floating-point tensor as 32 bits.
@@ -65,29 +83,5 @@ fn dtype_name(dtype: Dtype) -> &'static str {
         Dtype::BF16 => "bf16",
         Dtype::F64 => "f64",
         _ => "other",
-    }
-}
-
-/// Gives the bytes of a tensor when they are asked for, so that a model is not held twice.
-struct FloatView<'a> {
-    shape: &'a [usize],
-    tensor: &'a NamedTensor,
-}
-
-impl View for FloatView<'_> {
-    fn dtype(&self) -> Dtype {
-        Dtype::F32
-    }
-
-    fn shape(&self) -> &[usize] {
-        self.shape
-    }
-
-    fn data(&self) -> std::borrow::Cow<'_, [u8]> {
-        self.tensor.values.iter().flat_map(|v| v.to_le_bytes()).collect::<Vec<u8>>().into()
-    }
-
-    fn data_len(&self) -> usize {
-        self.tensor.values.len() * 4
     }
 }

@@ -29,12 +29,13 @@ impl Average {
         Self { decay, values }
     }
 
-    /// decay · average + (1 - decay) · weights.
+    /// average + (1 - decay) · (weights - average), in which what does not change stays to the bit.
     pub(super) fn update(&mut self, model: &ClipModel) {
         let Self { decay, values } = self;
         model.flat_parameters(|key, value| {
             if let Some(average) = values.remove(&key) {
-                values.insert(key, average.mul_scalar(*decay) + value.mul_scalar(1.0 - *decay));
+                let change = (value - average.clone()).mul_scalar(1.0 - *decay);
+                values.insert(key, average + change);
             }
         });
     }

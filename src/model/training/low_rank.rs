@@ -135,6 +135,15 @@ impl LowRank {
         replica.set(self.weights())
     }
 
+    /// Values of A and B by the names that the optimiser knows.
+    pub(super) fn lengths(&self) -> BTreeMap<String, usize> {
+        let named = |(key, adapter): (&String, &Adapter)| {
+            let length = |matrix: &Tensor<2>| matrix.dims().iter().product::<usize>();
+            [(format!("{A}{key}"), length(&adapter.a)), (format!("{B}{key}"), length(&adapter.b))]
+        };
+        self.adapters.iter().flat_map(named).collect()
+    }
+
     /// A and B on the host.
     pub(super) fn save(&self, state: &mut StateDict) -> Result<(), ModelError> {
         for (key, adapter) in &self.adapters {

@@ -55,6 +55,8 @@ pub struct StepOutcome {
     pub gradient_norm: f64,
     /// Logarithm of the logit factor after the update.
     pub logit_scale: f64,
+    /// Factor of the loss in fp16 after the step, else 1.
+    pub loss_scale: f64,
     /// False when loss or gradients were not finite and the update was left out.
     pub applied: bool,
 }
@@ -94,7 +96,7 @@ impl Trainer {
     }
 
     /// One step on a batch. Parts, checkpointing and the number of devices change memory and speed, not the result (but
-    /// for what dropout draws).
+    /// for what dropout draws, and for batch norms, which see one part at a time).
     pub fn step(&mut self, batch: TrainingBatch<'_>, learning_rate: f64) -> Result<StepOutcome, ModelError> {
         let (loss, mut gradients) = self.gradients(batch)?;
         gradients.retain(|key| self.options.trains(key, self.low_rank.is_some()));
@@ -113,7 +115,8 @@ impl Trainer {
             self.update(gradients, learning_rate, factor)?;
         }
         let logit_scale = gradients::scalar(self.model()?.logit_scale())?;
-        Ok(StepOutcome { loss, gradient_norm, logit_scale, applied })
+        let loss_scale = self.loss_scale.factor();
+        Ok(StepOutcome { loss, gradient_norm, logit_scale, loss_scale, applied })
     }
 
     /// The weights to be measured and kept, as an encoder: the average if one is kept.

@@ -4,9 +4,13 @@ use burn::tensor::{Tensor, TensorData};
 use super::Trainer;
 use super::adamw::Moments;
 use super::gradients::GradientMap;
+use super::low_rank::LowRank;
 use crate::model::clip::read;
 use crate::model::error::ModelError;
 use crate::model::parameters::{NamedTensor, StateDict};
+
+const FIRST: &str = "first.";
+const SECOND: &str = "second.";
 
 impl Trainer {
     /// Everything beside the weights that the next step depends on: `first.<key>` and `second.<key>` of the optimiser,
@@ -14,9 +18,9 @@ impl Trainer {
     pub fn optimizer_state(&self) -> Result<StateDict, ModelError> {
         let mut state = StateDict::new();
         for (key, moments) in &self.optimizer.moments {
-            for (name, tensor) in [("first", &moments.first), ("second", &moments.second)] {
+            for (name, tensor) in [(FIRST, &moments.first), (SECOND, &moments.second)] {
                 let values = read(tensor.clone())?;
-                state.insert(format!("{name}.{key}"), NamedTensor { shape: vec![values.len()], values });
+                state.insert(format!("{name}{key}"), NamedTensor { shape: vec![values.len()], values });
             }
         }
         let (factor, good_steps) = self.loss_scale.state();
@@ -47,7 +51,9 @@ impl Trainer {
             }
             replica.set(map)?;
         }
-        self.restore_optimizer(optimizer)?;
+        self.restore_moments(optimizer)?;
+        let (factor, good_steps) = (scalar_of(optimizer, "loss_scale")?, scalar_of(optimizer, "good_steps")?);
+        self.loss_scale.restore(f64::from(factor), good_steps as u32);
         let device = self.first()?.device.plain();
         if let Some(low_rank) = &mut self.low_rank {
             low_rank.restore(optimizer, &device)?;
@@ -58,27 +64,49 @@ impl Trainer {
         Ok(())
     }
 
-    /// Takes over moments and counters only, of a run that may have had other settings.
-    pub fn restore_optimizer(&mut self, state: &StateDict) -> Result<(), ModelError> {
-        let scalar = |name: &str| -> Result<f32, ModelError> {
-            let missing = || ModelError::MissingTensor { key: name.to_owned(), expected: vec![1] };
-            state.get(name).and_then(|tensor| tensor.values.first().copied()).ok_or_else(missing)
-        };
-        self.optimizer.steps = scalar("steps")? as i32;
-        self.loss_scale.restore(f64::from(scalar("loss_scale")?), scalar("good_steps")? as u32);
-        let device = self.first()?.device.plain();
-        let moment = |name: &str, key: &str| -> Result<Tensor<1>, ModelError> {
-            let key = format!("{name}.{key}");
-            let Some(tensor) = state.get(&key) else {
-                return Err(ModelError::MissingTensor { key, expected: Vec::new() });
-            };
-            let count = tensor.values.len();
-            Ok(Tensor::from_data(TensorData::new(tensor.values.clone(), [count]), &device))
-        };
-        for key in state.keys().filter_map(|key| key.strip_prefix("first.")) {
-            let moments = Moments { first: moment("first", key)?, second: moment("second", key)? };
-            self.optimizer.moments.insert(key.to_owned(), moments);
+    /// Takes over moments and their step count only, of a run that may have had other settings. A moment of another shape,
+    /// or none that fits, is an error.
+    pub fn inherit_optimizer(&mut self, state: &StateDict) -> Result<(), ModelError> {
+        self.restore_moments(state)?;
+        if self.optimizer.moments.is_empty() && state.keys().any(|key| key.starts_with(FIRST)) {
+            let first = state.keys().find(|key| key.starts_with(FIRST)).cloned().unwrap_or_default();
+            return Err(ModelError::UnusedTensors { count: state.len(), first });
         }
         Ok(())
     }
+
+    fn restore_moments(&mut self, state: &StateDict) -> Result<(), ModelError> {
+        self.optimizer.steps = scalar_of(state, "steps")? as i32;
+        let device = self.first()?.device.plain();
+        let mut lengths = self.low_rank.as_ref().map(LowRank::lengths).unwrap_or_default();
+        if self.low_rank.is_none() {
+            self.model()?.flat_parameters(|key, value| {
+                lengths.insert(key, value.dims()[0]);
+            });
+        }
+        for (key, expected) in lengths {
+            let moment = |name: &str| -> Result<Option<Tensor<1>>, ModelError> {
+                let key = format!("{name}{key}");
+                match state.get(&key) {
+                    None => Ok(None),
+                    Some(tensor) if tensor.values.len() == expected => {
+                        Ok(Some(Tensor::from_data(TensorData::new(tensor.values.clone(), [expected]), &device)))
+                    }
+                    Some(tensor) => {
+                        let found = vec![tensor.values.len()];
+                        Err(ModelError::WrongShape { key, expected: vec![expected], found })
+                    }
+                }
+            };
+            if let (Some(first), Some(second)) = (moment(FIRST)?, moment(SECOND)?) {
+                self.optimizer.moments.insert(key.clone(), Moments { first, second });
+            }
+        }
+        Ok(())
+    }
+}
+
+fn scalar_of(state: &StateDict, name: &str) -> Result<f32, ModelError> {
+    let missing = || ModelError::MissingTensor { key: name.to_owned(), expected: vec![1] };
+    state.get(name).and_then(|tensor| tensor.values.first().copied()).ok_or_else(missing)
 }

@@ -19,7 +19,7 @@ pub(super) struct Work<'a> {
     images: [ImageInput; 2],
     tokens: [Tensor<2, Int>; 2],
     device: &'a ComputeDevice,
-    mode: Forward,
+    options: &'a TrainerOptions,
     seed: u64,
 }
 
@@ -48,7 +48,7 @@ enum Kept {
 }
 
 impl<'a> Work<'a> {
-    pub(super) fn new(replica: &'a Replica, part: &Part, options: &TrainerOptions) -> Result<Self, ModelError> {
+    pub(super) fn new(replica: &'a Replica, part: &Part, options: &'a TrainerOptions) -> Result<Self, ModelError> {
         let model = replica.model()?;
         let (images, tokens) = replica.inputs(part, options)?;
         let traced = ImageInput {
@@ -61,7 +61,7 @@ impl<'a> Work<'a> {
             images: [traced, images],
             tokens: [Tensor::from_inner(tokens.clone()), tokens],
             device: &replica.device,
-            mode: Forward { precision: options.precision, training: true },
+            options,
             seed: part.seed,
         })
     }
@@ -70,8 +70,8 @@ impl<'a> Work<'a> {
         let [traced, plain] = &self.images;
         TowerWork {
             model: self.model,
-            graph: self.walk(self.model.vision().clone(), traced),
-            plain: self.walk(self.plain.vision().clone(), plain),
+            graph: self.walk(Tower::Vision, self.model.vision().clone(), traced),
+            plain: self.walk(Tower::Vision, self.plain.vision().clone(), plain),
         }
     }
 
@@ -79,13 +79,15 @@ impl<'a> Work<'a> {
         let [traced, plain] = &self.tokens;
         TowerWork {
             model: self.model,
-            graph: self.walk(TextTower::of(self.model), traced),
-            plain: self.walk(TextTower::of(&self.plain), plain),
+            graph: self.walk(Tower::Text, TextTower::of(self.model), traced),
+            plain: self.walk(Tower::Text, TextTower::of(&self.plain), plain),
         }
     }
 
-    fn walk<'b, C: Chain>(&'b self, chain: C, input: &'b C::Input) -> Walk<'b, C> {
-        Walk { chain, input, mode: self.mode, device: self.device, seed: self.seed }
+    /// A frozen tower is run as in evaluation: without dropout, its batch norms with their running statistics.
+    fn walk<'b, C: Chain>(&'b self, tower: Tower, chain: C, input: &'b C::Input) -> Walk<'b, C> {
+        let mode = Forward { precision: self.options.precision, training: self.options.trains_tower(tower) };
+        Walk { chain, input, mode, device: self.device, seed: self.seed }
     }
 }
 
