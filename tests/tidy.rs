@@ -135,7 +135,7 @@ fn the_commands_of_the_readme_exist() {
         checked += 1;
     }
     assert!(checked >= 5, "only {checked} commands");
-    for command in ["cargo run --release -- run pipelines/quickstart.yaml", "cargo test"] {
+    for command in ["cargo run --release -- run pipelines/quickstart.yaml", "cargo test --release"] {
         assert!(readme.contains(command), "README lacks `{command}`");
     }
 }

@@ -48,7 +48,7 @@ pub enum ModelError {
     UnknownToken { id: u32, expected: usize },
     #[error("configuration `{name}` is impossible: {problem}; correct config.json or the option")]
     ImpossibleConfig { name: String, problem: &'static str },
-    #[error("the device failed: {reason}; lower the batch size or resume later")]
+    #[error("the device failed: {reason}; give the same command again, or divide the batch with `accumulation`")]
     Device { reason: String },
 }
 

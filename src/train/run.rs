@@ -126,7 +126,10 @@ impl<'a> Run<'a> {
         }
         let trained = self.train_epochs(progress.as_ref());
         if trained.is_err() && self.saved_steps != Some(self.progress.steps) && self.progress.steps > 0 {
-            self.save()?;
+            // The failure of the run is the one to report.
+            if let Err(error) = self.save() {
+                self.context.warn(&format!("the state after step {} could not be saved: {error}", self.progress.steps));
+            }
         }
         trained
     }

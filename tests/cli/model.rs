@@ -133,8 +133,8 @@ fn weights_of_the_reference_beside_a_configuration_of_hugging_face_are_read_as_t
     workspace.tuwen(&["model", "show", "hub/clip_cn_tiny.pt"]).fails(65, &["--config"]);
     let hf = fs::read_to_string(golden("zoo/hf/config.json")).unwrap();
     for (name, from, to) in [
-        ("activation", "\"quick_gelu\"", "\"relu\""),
-        ("type", "\"num_hidden_layers\": 2", "\"num_hidden_layers\": \"two\""),
+        ("activation", "\"patch_size\": 8", "\"patch_size\": 8, \"hidden_act\": \"relu\""),
+        ("type", "\"patch_size\": 8", "\"patch_size\": \"eight\""),
     ] {
         assert!(hf.contains(from), "{hf}");
         fs::create_dir(workspace.path(name)).unwrap();
