@@ -109,11 +109,7 @@ impl Trainer {
         })
     }
 
-    fn step_unguarded(
-        &mut self,
-        batch: TrainingBatch<'_>,
-        learning_rate: f64,
-    ) -> Result<StepOutcome, ModelError> {
+    fn step_unguarded(&mut self, batch: TrainingBatch<'_>, learning_rate: f64) -> Result<StepOutcome, ModelError> {
         let (loss, mut gradients) = self.gradients(batch)?;
         gradients.retain(|key| self.options.trains(key, self.low_rank.is_some()));
         let low_rank = self.low_rank.as_ref();
