@@ -6,10 +6,10 @@ use clap::Args;
 use serde_json::json;
 
 use super::console::Console;
-use super::setup::{DeviceArgs, StoreArgs, new_run_id, read_pipeline, watch_signals};
+use super::setup::{DeviceArgs, StoreArgs, find_finetune, new_run_id, read_pipeline, watch_signals};
 use super::{Failure, Output};
 use crate::data::ErrorClass;
-use crate::pipeline::{PipelineError, RunOptions, StageSpec, compile, open_inputs};
+use crate::pipeline::{RunOptions, compile, open_inputs};
 use crate::report::render_rates;
 use crate::stage::StageContext;
 use crate::store::write_whole;
@@ -49,19 +49,9 @@ pub fn run(args: &FindLrArgs, console: &Console) -> Result<Output, Failure> {
         return Err(Failure::new(ErrorClass::Usage, "--from must be above 0 and below --to"));
     }
     let (spec, folder) = read_pipeline(&args.file)?;
-    let chosen = spec.stages.iter().find_map(|stage| match &stage.spec {
-        StageSpec::Finetune(finetune) if args.stage.as_ref().is_none_or(|id| *id == stage.id) => {
-            Some((stage.id.clone(), finetune.clone()))
-        }
-        _ => None,
-    });
-    let Some((id, finetune)) = chosen else {
-        let known = spec.stages.iter().filter(|stage| matches!(stage.spec, StageSpec::Finetune(_)));
-        let known = known.map(|stage| stage.id.as_str()).collect::<Vec<_>>().join(", ");
-        return Err(PipelineError::UnknownStage { id: args.stage.clone().unwrap_or_default(), known }.into());
-    };
+    let (id, finetune) = find_finetune(&spec, args.stage.as_deref())?;
     let (store, device) = (args.store.open()?, args.device.open_for(&spec)?);
-    let mut plan = compile(&spec, &folder, &store)?.until(&id)?;
+    let mut plan = compile(&spec, &folder, &store)?.until(id)?;
     let Some(step) = plan.steps.pop() else {
         return Err(Failure::new(ErrorClass::Internal, "the plan is empty"));
     };
@@ -69,10 +59,10 @@ pub fn run(args: &FindLrArgs, console: &Console) -> Result<Output, Failure> {
     crate::pipeline::run(&plan, &store, &device, console, &options)?;
     let inputs = open_inputs(&step, &plan, &store)?;
     let context =
-        StageContext { stage: &id, out: &folder, scratch: &folder, inputs: &inputs, device: &device, monitor: console };
+        StageContext { stage: id, out: &folder, scratch: &folder, inputs: &inputs, device: &device, monitor: console };
     let range = RateRange { from: args.from, to: args.to, steps: args.steps };
-    let trials = Finetune { spec: finetune, seed: spec.seed }.find_rate(&context, range)?;
-    write_whole(&args.output, render_rates(&id, &trials).as_bytes())?;
+    let trials = Finetune { spec: finetune.clone(), seed: spec.seed }.find_rate(&context, range)?;
+    write_whole(&args.output, render_rates(id, &trials).as_bytes())?;
     let suggested = suggested_rate(&trials);
     let mut text = format!("{:>13} {:>10} {:>10}\n", "learning rate", "loss", "smoothed");
     for trial in trials.iter().step_by(trials.len().div_ceil(SHOWN).max(1)) {

@@ -6,12 +6,12 @@ use image::{ImageFormat, Rgb, RgbImage, imageops};
 use serde_json::json;
 
 use super::console::Console;
-use super::setup::{DeviceArgs, StoreArgs, new_run_id, read_pipeline};
+use super::setup::{DeviceArgs, StoreArgs, find_finetune, new_run_id, read_pipeline};
 use super::{Failure, Output};
 use crate::augment::{augment, item_rng};
 use crate::data::{ErrorClass, Split};
 use crate::ingest::{Dataset, Picture, decode};
-use crate::pipeline::{PipelineError, RunOptions, StageSpec, compile};
+use crate::pipeline::{RunOptions, compile};
 use crate::store::{open_artifact, write_whole};
 use crate::train::FinetuneSpec;
 
@@ -44,18 +44,7 @@ pub struct PreviewArgs {
 
 pub fn run(args: &PreviewArgs, console: &Console) -> Result<Output, Failure> {
     let (spec, folder) = read_pipeline(&args.file)?;
-    let found = spec.stages.iter().find_map(|stage| match &stage.spec {
-        StageSpec::Finetune(finetune) if args.stage.as_ref().is_none_or(|id| *id == stage.id) => {
-            Some((&stage.id, finetune))
-        }
-        _ => None,
-    });
-    let Some((id, finetune)) = found else {
-        let known = spec.stages.iter().filter(|stage| matches!(stage.spec, StageSpec::Finetune(_)));
-        let known = known.map(|stage| stage.id.as_str()).collect::<Vec<_>>().join(", ");
-        let id = args.stage.clone().unwrap_or_default();
-        return Err(PipelineError::UnknownStage { id, known }.into());
-    };
+    let (id, finetune) = find_finetune(&spec, args.stage.as_deref())?;
     let store = args.store.open()?;
     let plan = compile(&spec, &folder, &store)?.until(&finetune.needs.data)?;
     let options = RunOptions { run_id: new_run_id()?, publish: false };

@@ -8,8 +8,9 @@ use super::Failure;
 use super::console::Console;
 use crate::data::{ErrorClass, Release};
 use crate::model::{ComputeDevice, DeviceChoice};
-use crate::pipeline::{PipelineError, PipelineSpec, check};
+use crate::pipeline::{PipelineError, PipelineSpec, StageSpec, check};
 use crate::store::{Store, StoreError, latest_release, new_nonce, pipelines};
+use crate::train::FinetuneSpec;
 
 /// Where results live.
 #[derive(Debug, Clone, Args)]
@@ -56,6 +57,23 @@ pub fn read_pipeline(file: &Path) -> Result<(PipelineSpec, PathBuf), Failure> {
     let spec = check(&file.to_string_lossy(), &text).map_err(|problems| PipelineError::Invalid { problems })?;
     let folder = file.parent().unwrap_or(Path::new("")).to_owned();
     Ok((spec, folder))
+}
+
+/// A fine-tuning stage by its id, or the first.
+pub fn find_finetune<'a>(
+    spec: &'a PipelineSpec,
+    wanted: Option<&str>,
+) -> Result<(&'a str, &'a FinetuneSpec), PipelineError> {
+    let stages = || {
+        spec.stages.iter().filter_map(|stage| match &stage.spec {
+            StageSpec::Finetune(finetune) => Some((stage.id.as_str(), finetune)),
+            _ => None,
+        })
+    };
+    stages().find(|(id, _)| wanted.is_none_or(|wanted| wanted == *id)).ok_or_else(|| {
+        let known = stages().map(|(id, _)| id).collect::<Vec<_>>().join(", ");
+        PipelineError::UnknownStage { id: wanted.unwrap_or_default().to_owned(), known }
+    })
 }
 
 /// The newest release of a pipeline, or of the only one in the store.

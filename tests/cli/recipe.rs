@@ -162,6 +162,21 @@ fn recipes_that_cannot_work_are_refused_before_anything_is_read() {
     ] {
         workspace.check_with("epochs: 3", &format!("epochs: 3\n    {settings}")).fails(78, &[field]);
     }
+    workspace
+        .check_with("preset: ViT-tiny-16", "preset: ViT-tiny-16, image_resolution: 65")
+        .fails(78, &["image_resolution"]);
+    workspace
+        .check_with("preset: ViT-tiny-16", "preset: ViT-tiny-16, text_model: GPT")
+        .fails(78, &["text_model", "RBT3"]);
+}
+
+#[test]
+fn a_warm_up_longer_than_the_run_is_warned_of() {
+    let workspace = Workspace::with_pipeline();
+    let text = PIPELINE.replacen("warmup_steps: 2", "warmup_steps: 200\n    max_steps: 1", 1);
+    workspace.write("pipeline.yaml", text);
+    let ran = workspace.tuwen(&["run", "pipeline.yaml", "--until", "first"]).succeeds();
+    assert!(ran.stderr.contains("never reaches its peak"), "{}", ran.stderr);
 }
 
 #[test]

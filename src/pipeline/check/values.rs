@@ -2,7 +2,7 @@
 use super::Problems;
 use crate::augment::AugmentSpec;
 use crate::ingest::{IngestSpec, SourceSpec};
-use crate::model::{Tower, preset, text_preset};
+use crate::model::{ConfigChanges, Tower, preset, text_preset};
 use crate::pipeline::node::Node;
 use crate::pipeline::spec::{PipelineSpec, StageSpec};
 use crate::train::FinetuneSpec;
@@ -27,6 +27,10 @@ pub(super) fn check(root: &Node, spec: &PipelineSpec, problems: &mut Problems) {
                     if model.context_length.is_some_and(|length| length > most) {
                         let message = format!("{} takes at most {most} tokens", model.preset);
                         report("context_length", message, "lower it");
+                    }
+                    let image_resolution = model.image_resolution;
+                    if let Err(error) = config.with(ConfigChanges { image_resolution, context_length: None }) {
+                        report("image_resolution", error.to_string(), "choose a multiple of the patch size");
                     }
                 }
             },
