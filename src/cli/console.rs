@@ -173,7 +173,12 @@ impl Progress for Lines {
             ),
             Style::Plain => {
                 let total = self.total.map_or(String::new(), |total| format!("/{total}"));
-                line(&format!("{}: {done}{total} {unit}, {per_second:.1} {unit}/s  {remark}", self.what, unit = self.unit));
+                let digits = if per_second < 1.0 { 3 } else { 1 };
+                line(&format!(
+                    "{}: {done}{total} {unit}, {per_second:.digits$} {unit}/s  {remark}",
+                    self.what,
+                    unit = self.unit
+                ));
             }
             Style::Quiet | Style::Bars => {}
         }

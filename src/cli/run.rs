@@ -11,7 +11,7 @@ use super::setup::{DeviceArgs, StoreArgs, new_run_id, read_pipeline, watch_signa
 use super::{Failure, Output};
 use crate::data::ArtifactKind;
 use crate::evaluate::{Score, read_scores};
-use crate::pipeline::{RunOptions, RunOutcome, compile};
+use crate::pipeline::{RunOptions, RunOutcome, Unfinished, compile};
 use crate::stage::Monitor;
 use crate::store::{Store, open_artifact};
 
@@ -26,6 +26,12 @@ pub struct RunArgs {
     /// Run this stage and what it needs, and publish nothing.
     #[arg(long, value_name = "STAGE")]
     until: Option<String>,
+    /// Continue unfinished stages where an earlier run saved them; this is what a run does anyway.
+    #[arg(long, conflicts_with = "restart")]
+    resume: bool,
+    /// Begin unfinished stages anew instead of where an earlier run saved them.
+    #[arg(long)]
+    restart: bool,
     /// Name of the run's record [default: time and a nonce].
     #[arg(long, env = "TUWEN_RUN_ID")]
     run_id: Option<String>,
@@ -43,7 +49,8 @@ pub fn run(args: &RunArgs, console: &Console) -> Result<Output, Failure> {
     }
     let run_id = args.run_id.clone().map_or_else(new_run_id, Ok)?;
     console.note(&format!("pipeline {} on {}, run {run_id}", plan.name, device.name()));
-    let options = RunOptions { run_id, publish: args.until.is_none() };
+    let unfinished = if args.restart { Unfinished::Restart } else { Unfinished::Resume };
+    let options = RunOptions { run_id, publish: args.until.is_none(), unfinished };
     let outcome = crate::pipeline::run(&plan, &store, &device, console, &options)?;
     let scores = scores(&outcome, &store)?;
     let report = report_page(&outcome, &store)?;

@@ -13,6 +13,6 @@ pub use check::check;
 pub use error::PipelineError;
 pub use plan::{Plan, State, Step, compile};
 pub use resolve::Resolved;
-pub use run::{RunOptions, RunOutcome, StepOutcome, open_inputs, run};
+pub use run::{RunOptions, RunOutcome, StepOutcome, Unfinished, open_inputs, run};
 pub use schema::{NAME_PATTERN, pipeline_schema};
 pub use spec::{DEFAULT_SEED, Need, PIPELINE_VERSION, PipelineSpec, StageEntry, StageKind, StageSpec};

@@ -18,6 +18,14 @@ pub struct RunOptions {
     pub run_id: String,
     /// False when the plan was cut down: a part of a pipeline is never published.
     pub publish: bool,
+    pub unfinished: Unfinished,
+}
+
+/// What becomes of the stages that an earlier run left unfinished.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Unfinished {
+    Resume,
+    Restart,
 }
 
 /// What a run did.
@@ -99,6 +107,9 @@ fn run_step(
     }
     let inputs = open_inputs(step, plan, store)?;
     let workdir = Workdir::open(store, &step.artifact)?;
+    if options.unfinished == Unfinished::Restart {
+        workdir.clear()?;
+    }
     let context = StageContext {
         stage: &step.stage.id,
         out: workdir.out(),

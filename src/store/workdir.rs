@@ -43,6 +43,14 @@ impl Workdir {
         &self.scratch
     }
 
+    /// Forgets what an earlier try left.
+    pub fn clear(&self) -> Result<(), StoreError> {
+        for folder in [&self.out, &self.scratch] {
+            fs::remove_dir_all(folder).and_then(|()| fs::create_dir_all(folder)).map_err(StoreError::io(folder))?;
+        }
+        Ok(())
+    }
+
     /// Removes the folder once the artifact is sealed.
     pub fn remove(self) -> Result<(), StoreError> {
         fs::remove_dir_all(&self.root).map_err(StoreError::io(&self.root))

@@ -98,7 +98,12 @@ fn a_terminated_run_saves_its_step_stops_with_143_and_ends_as_if_it_had_not() {
     let records = files_below(&workspace.path("stopped/runs"));
     let record = records.iter().find(|file| !file.contains('/')).unwrap();
     assert!(workspace.read(&format!("stopped/runs/{record}")).contains("\"exit_code\":143"));
-    let again = workspace.tuwen(&run("stopped")).succeeds();
+    // A copy of the store begins anew, and ends the same.
+    workspace.shell("cp -r stopped restarted");
+    let restarted = workspace.tuwen(&[&run("restarted")[..], &["--restart"]].concat()).succeeds();
+    assert!(!restarted.stderr.contains("continues"), "{}", restarted.stderr);
+    assert!(weights_and_log(&workspace, "whole") == weights_and_log(&workspace, "restarted"), "a file differs");
+    let again = workspace.tuwen(&[&run("stopped")[..], &["--resume"]].concat()).succeeds();
     assert!(again.stderr.contains("continues after step"), "{}", again.stderr);
     assert!(weights_and_log(&workspace, "whole") == weights_and_log(&workspace, "stopped"), "a file differs");
 }

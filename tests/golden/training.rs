@@ -252,6 +252,17 @@ fn what_is_not_finite_is_never_applied() {
 }
 
 #[test]
+fn a_back_end_that_gives_up_is_an_error_and_no_panic() {
+    let (expected, mut tokens) = (expected(), tokens());
+    // Outside the table of words.
+    tokens[3] = 1_000_000;
+    let mut trainer = trainer(plain());
+    let error = trainer.step(batch(&expected, &tokens), RATE).unwrap_err().to_string();
+    assert!(error.contains("the device failed") && !error.contains('\n'), "{error}");
+    assert_eq!(trainer.state_dict().unwrap(), weights());
+}
+
+#[test]
 fn a_restored_trainer_goes_on_bit_for_bit() {
     let (expected, tokens) = (expected(), tokens());
     let low_rank = LowRankConfig { rank: 2, alpha: 4.0, targets: vec![LowRankTarget::Attention] };
