@@ -139,6 +139,10 @@ impl<'a> Run<'a> {
         while !self.is_trained() || self.progress.batches > 0 {
             let epoch = self.progress.epochs + 1;
             let started = (Instant::now(), self.progress.steps);
+            if self.progress.batches > 0 {
+                // A run may have been stopped while it validated.
+                self.validate_if_due(epoch)?;
+            }
             if !self.is_trained() {
                 self.train_epoch(epoch, progress)?;
             }
@@ -218,18 +222,25 @@ impl<'a> Run<'a> {
 
     /// Validation and saving between the ends of epochs.
     fn after_step(&mut self, epoch: u32) -> Result<(), StageError> {
-        let due = |every: Option<u64>| every.is_some_and(|every| self.progress.steps.is_multiple_of(every));
-        let (validate, save) = (due(self.spec.validate_every_steps), due(self.spec.save_every_steps));
-        if validate && let Some(validation) = self.validate()? {
-            let step = self.progress.steps;
+        self.validate_if_due(epoch)?;
+        if self.is_due(self.spec.save_every_steps) { self.save() } else { Ok(()) }
+    }
+
+    fn validate_if_due(&mut self, epoch: u32) -> Result<(), StageError> {
+        let step = self.progress.steps;
+        if !self.is_due(self.spec.validate_every_steps) || self.progress.considered == Some(step) {
+            return Ok(());
+        }
+        if let Some(validation) = self.validate()? {
             self.log.push(&LogLine::Validation { epoch, step, validation })?;
             self.validated = Some((step, validation));
             self.consider(Some(validation))?;
         }
-        if save {
-            self.save()?;
-        }
         Ok(())
+    }
+
+    fn is_due(&self, every: Option<u64>) -> bool {
+        every.is_some_and(|every| self.progress.steps.is_multiple_of(every))
     }
 
     fn end_epoch(&mut self, epoch: u32, (started, from): (Instant, u64)) -> Result<(), StageError> {

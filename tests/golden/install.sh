@@ -7,7 +7,7 @@ dir=${1:?usage: install.sh DIR}
 
 apt-get update
 DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends \
-    python3-torch python3-torchvision python3-numpy python3-pil python3-pip libopenblas0-pthread
+    python3-torch python3-torchvision python3-numpy python3-pil python3-pip libopenblas0-pthread libjpeg-turbo-progs
 
 # --no-deps keeps pip from bringing a second torch.
 /usr/bin/python3 -m pip install --target "$dir" --no-deps \
