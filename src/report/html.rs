@@ -219,7 +219,7 @@ fn datasets(page: &mut String, facts: &ReportFacts) {
     page.push_str("</table></div>\n");
 }
 
-fn figure(page: &mut String, chart: &Chart<'_>) {
+pub(super) fn figure(page: &mut String, chart: &Chart<'_>) {
     let _ = write!(page, "<div class=\"card\"><h3>{}</h3>{}", escape(chart.title), chart.render());
     if chart.lines.len() > 1 {
         page.push_str("<div class=\"legend\">");
@@ -245,7 +245,7 @@ fn percent(value: Option<f64>) -> String {
     value.map_or("–".to_owned(), |value| format!("{:.1}", 100.0 * value))
 }
 
-fn class(series: usize) -> String {
+pub(super) fn class(series: usize) -> String {
     format!("s{}", series % 6)
 }
 

@@ -1,7 +1,5 @@
 //! The page of a learning-rate range test.
-use std::fmt::Write;
-
-use super::html::STYLE;
+use super::html::{STYLE, class, figure};
 use super::svg::{Chart, Line, escape};
 use crate::train::{RateTrial, suggested_rate};
 
@@ -11,20 +9,21 @@ pub fn render_rates(stage: &str, trials: &[RateTrial]) -> String {
         trials.iter().map(|trial| (trial.learning_rate.log10(), value(trial))).collect()
     };
     let (loss, smoothed) = (points(|trial| trial.loss), points(|trial| trial.smoothed_loss));
-    let line = |label, class: &str, points| Line { label, class: class.to_owned(), points, dots: false };
+    let line = |label, series, points| Line { label, class: class(series), points, dots: false };
     let chart = Chart {
         title: "loss over the learning rate",
         x_label: "power of ten of the learning rate",
         x_names: Vec::new(),
         percent: false,
-        lines: vec![line("loss", "line c0", &loss), line("smoothed loss", "line c1", &smoothed)],
+        lines: vec![line("loss", 0, &loss), line("smoothed loss", 1, &smoothed)],
     };
     let peak = suggested_rate(trials).map_or("none".to_owned(), |rate| format!("{rate:.1e}"));
     let mut page = format!(
-        "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n<title>Learning rates of {0}</title>\n<style>\n{STYLE}</style>\n</head>\n<body>\n<main>\n<h1>Learning rates of {0}</h1>\n<p class=\"soft\">{1} steps while the rate rises; grey is the loss of a step, blue its smoothed course. Suggested peak: <b>{peak}</b>, a tenth of the rate with the lowest smoothed loss.</p>\n",
+        "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n<title>Learning rates of {0}</title>\n<style>\n{STYLE}</style>\n</head>\n<body>\n<main>\n<h1>Learning rates of {0}</h1>\n<p class=\"soft\">{1} steps while the rate rises. Suggested peak: <b>{peak}</b>, a tenth of the rate with the lowest smoothed loss.</p>\n",
         escape(stage),
         trials.len()
     );
-    let _ = writeln!(page, "<div class=\"card\">{}</div>\n</main>\n</body>\n</html>", chart.render());
+    figure(&mut page, &chart);
+    page.push_str("</main>\n</body>\n</html>\n");
     page
 }
