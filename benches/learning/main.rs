@@ -2,13 +2,14 @@
 //! STORE OUT`, after `tuwen run pipeline.yaml --store STORE`.
 #![expect(clippy::print_stdout, reason = "a benchmark prints its result")]
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use serde_json::{Value, json};
 use tuwen::augment::evaluation_batch;
-use tuwen::data::Split;
+use tuwen::data::{Manifest, Split};
 use tuwen::ingest::Dataset;
 use tuwen::model::{Checkpoint, NamedTensor, StateDict, Tokenizer, normalize_caption, write_safetensors};
+use tuwen::store::{Sealed, Store, open_artifact};
 use tuwen::train::{Loader, LoaderOptions, PositivesRule, SamplerRule};
 
 const SEED: u64 = 123;
@@ -22,8 +23,9 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         return Err("usage: cargo bench --bench learning -- STORE OUT".into());
     };
     let (store, out) = (Path::new(&store), Path::new(&out));
-    let dataset = Dataset::open(&artifact(store, "dataset", "data")?)?;
-    let base = Checkpoint::open(&artifact(store, "checkpoint", "base")?)?;
+    let store = Store::open(&store.to_string_lossy(), store)?;
+    let dataset = Dataset::open(&artifact(&store, "dataset", "data")?)?;
+    let base = Checkpoint::open(&artifact(&store, "checkpoint", "base")?.folder)?;
     let side = base.config.vision.image_resolution();
     let length = base.config.context_length;
     let options = LoaderOptions {
@@ -94,13 +96,12 @@ fn validation(
 }
 
 /// The folder of a stage's artifact.
-fn artifact(store: &Path, kind: &str, stage: &str) -> Result<PathBuf, Box<dyn std::error::Error>> {
-    for entry in std::fs::read_dir(store.join("artifacts").join(kind))? {
-        let folder = entry?.path();
-        let manifest: Value = serde_json::from_slice(&std::fs::read(folder.join("manifest.json"))?)?;
-        if manifest["stage"] == stage {
-            return Ok(folder);
+fn artifact(store: &Store, kind: &str, stage: &str) -> Result<Sealed, Box<dyn std::error::Error>> {
+    for key in store.list(&format!("artifacts/{kind}"))?.iter().filter(|key| key.ends_with("/manifest.json")) {
+        let manifest: Manifest = serde_json::from_slice(&store.read(key)?.unwrap_or_default())?;
+        if manifest.stage == stage {
+            return Ok(open_artifact(store, &manifest.artifact)?);
         }
     }
-    Err(format!("{}: no artifact of stage `{stage}`", store.display()).into())
+    Err(format!("{}: no artifact of stage `{stage}`", store.url()).into())
 }

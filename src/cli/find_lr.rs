@@ -58,8 +58,16 @@ pub fn run(args: &FindLrArgs, console: &Console) -> Result<Output, Failure> {
     let options = RunOptions { run_id: new_run_id()?, publish: false, unfinished: Unfinished::Resume };
     crate::pipeline::run(&plan, &store, &device, console, &options)?;
     let inputs = open_inputs(&step, &plan, &store)?;
-    let context =
-        StageContext { stage: id, out: &folder, scratch: &folder, inputs: &inputs, device: &device, monitor: console };
+    let context = StageContext {
+        stage: id,
+        out: &folder,
+        scratch: &folder,
+        inputs: &inputs,
+        base: None,
+        digests: &store.digests(),
+        device: &device,
+        monitor: console,
+    };
     let range = RateRange { from: args.from, to: args.to, steps: args.steps };
     let trials = Finetune { spec: finetune.clone(), seed: spec.seed }.find_rate(&context, range)?;
     write_whole(&args.output, render_rates(id, &trials).as_bytes())?;

@@ -50,7 +50,7 @@ pub fn run(args: &PreviewArgs, console: &Console) -> Result<Output, Failure> {
     let options = RunOptions { run_id: new_run_id()?, publish: false, unfinished: Unfinished::Resume };
     let outcome = crate::pipeline::run(&plan, &store, &args.device.open_for(&spec)?, console, &options)?;
     let step = outcome.steps.last().ok_or_else(|| Failure::new(ErrorClass::Internal, "nothing was ingested"))?;
-    let dataset = Dataset::open(&open_artifact(&store, &step.artifact)?.folder)?;
+    let dataset = Dataset::open(&open_artifact(&store, &step.artifact)?)?;
     let sheet = sheet(args, &dataset, finetune, spec.seed)?;
     let mut png = std::io::Cursor::new(Vec::new());
     sheet

@@ -102,7 +102,7 @@ fn save_images(hits: &[Hit], folder: &Path, release: &Release, store: &Store) ->
         let data = &hit.document.data;
         let missing = || StoreError::NoArtifact { key: data.clone(), store: store.url().to_owned() };
         let key = release.artifacts.get(data).ok_or_else(missing)?;
-        let dataset = Dataset::open(&open_artifact(store, key)?.folder)?;
+        let dataset = Dataset::open(&open_artifact(store, key)?)?;
         let bytes = dataset.image_bytes(&hit.document.image_id)?;
         let (_, format) = decode(&bytes)?;
         let extension = if format == "jpeg" { "jpg" } else { format };

@@ -56,6 +56,11 @@ impl ErrorClass {
         match error.kind() {
             std::io::ErrorKind::NotFound => Self::NotFound,
             std::io::ErrorKind::PermissionDenied => Self::Permission,
+            // What a network broke, or what was cut off: a source that is streamed can do both.
+            std::io::ErrorKind::ConnectionAborted => Self::Temporary,
+            std::io::ErrorKind::UnexpectedEof | std::io::ErrorKind::InvalidData | std::io::ErrorKind::InvalidInput => {
+                Self::BadInput
+            }
             _ => Self::LocalIo,
         }
     }

@@ -16,6 +16,9 @@ pub struct FileEntry {
     pub bytes: u64,
     /// BLAKE3 of the content, 64 hexadecimal characters.
     pub digest: String,
+    /// The artifact whose folder holds the file, where it is not this one: what did not change is not written again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub home: Option<ArtifactKey>,
 }
 
 /// What an artifact is, what it was made from, and every file it holds.
@@ -26,6 +29,9 @@ pub struct Manifest {
     /// [`MANIFEST_VERSION`].
     pub version: u32,
     pub artifact: ArtifactKey,
+    /// Version of the stage's code.
+    #[serde(default)]
+    pub code: u32,
     /// Id of the stage that made it, e.g. `muge-tuned`.
     pub stage: String,
     /// The stage's settings, as they entered the fingerprint.

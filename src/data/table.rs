@@ -57,13 +57,18 @@ impl Table {
                 required("height", UInt32),
                 required("format", Utf8),
                 required("digest", Utf8),
-                required("perceptual_hash", UInt64),
+                optional("perceptual_hash", UInt64),
                 required("source", Utf8),
                 required("bytes", UInt64),
+                optional("family", Utf8),
             ],
-            Self::Texts => {
-                vec![required("text_id", Utf8), required("split", Utf8), required("text", Utf8)]
-            }
+            Self::Texts => vec![
+                required("text_id", Utf8),
+                required("split", Utf8),
+                required("text", Utf8),
+                required("tokens", UInt32),
+                required("unknown_tokens", UInt32),
+            ],
             Self::Pairs => {
                 vec![required("text_id", Utf8), required("image_id", Utf8), required("split", Utf8)]
             }
@@ -140,6 +145,10 @@ pub fn vector_type(dimension: usize) -> DataType {
 
 fn required(name: &str, data_type: DataType) -> Field {
     Field::new(name, data_type, false)
+}
+
+fn optional(name: &str, data_type: DataType) -> Field {
+    Field::new(name, data_type, true)
 }
 
 fn type_name(data_type: &DataType) -> String {

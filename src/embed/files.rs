@@ -12,11 +12,10 @@ use super::encode::{check_finite, tokenize};
 use super::feature_writer::{FeatureFormat, FeatureWriter};
 use crate::augment::evaluation_pixels;
 use crate::data::ItemKind;
-use crate::ingest::{
-    ImageContent, ImageRow, IngestError, LineKind, SourceRow, SourceRows, decode, file_rows, folder_rows, read_image,
-};
+use crate::ingest::{ImageRow, IngestError, LineKind, SourceRow, SourceRows, decode, file_rows, folder_rows};
 use crate::model::{Encoder, ModelError};
 use crate::stage::{Monitor, Progress, StageError};
+use crate::store::SourceFolder;
 
 /// Encodes files.
 pub struct FileJob<'a> {
@@ -65,21 +64,21 @@ struct Batch<T> {
 impl FileJob<'_> {
     /// Encodes the images of a folder, or of a TSV of ids and base64.
     pub fn images(&self, source: &Path) -> Result<FileStats, StageError> {
-        let rows = if source.is_dir() { folder_rows(source)? } else { file_rows(source, LineKind::Image) };
+        let (folder, name) = SourceFolder::holding(source)?;
+        let rows = match &name {
+            None => folder_rows(&folder)?,
+            Some(name) => file_rows(&folder, name, LineKind::Image),
+        };
         let side = self.encoder.config().vision.image_resolution();
-        self.run(source, ItemKind::Image, rows, |rows| image_batch(rows, side), Encoder::encode_images)
+        self.run(source, ItemKind::Image, rows, |rows| image_batch(rows, &folder, side), Encoder::encode_images)
     }
 
     /// Encodes the texts of a JSONL of `{"text_id", "text"}`.
     pub fn texts(&self, source: &Path) -> Result<FileStats, StageError> {
         let length = self.encoder.config().context_length;
-        self.run(
-            source,
-            ItemKind::Text,
-            file_rows(source, LineKind::Text),
-            |rows| text_batch(rows, length),
-            Encoder::encode_texts,
-        )
+        let (folder, name) = SourceFolder::holding(source)?;
+        let rows = file_rows(&folder, name.as_deref().unwrap_or_default(), LineKind::Text);
+        self.run(source, ItemKind::Text, rows, |rows| text_batch(rows, length), Encoder::encode_texts)
     }
 
     /// The next batch is prepared while the model works on this one.
@@ -168,8 +167,9 @@ fn send_batches<T>(
     }
 }
 
-fn image_batch(rows: Vec<SourceRow>, side: usize) -> Batch<f32> {
-    let decoded: Vec<Result<(String, Vec<f32>), BadRow>> = rows.into_par_iter().map(|row| pixels(row, side)).collect();
+fn image_batch(rows: Vec<SourceRow>, folder: &SourceFolder, side: usize) -> Batch<f32> {
+    let decoded: Vec<Result<(String, Vec<f32>), BadRow>> =
+        rows.into_par_iter().map(|row| pixels(row, folder, side)).collect();
     let mut batch = Batch::with_capacity(decoded.len(), 3 * side * side);
     for row in decoded {
         match row {
@@ -183,7 +183,7 @@ fn image_batch(rows: Vec<SourceRow>, side: usize) -> Batch<f32> {
     batch
 }
 
-fn pixels(row: SourceRow, side: usize) -> Result<(String, Vec<f32>), BadRow> {
+fn pixels(row: SourceRow, folder: &SourceFolder, side: usize) -> Result<(String, Vec<f32>), BadRow> {
     let ImageRow { place, id, content, .. } = match row {
         SourceRow::Image(image) => image,
         other => return Err(unusable(other, "expected an image")),
@@ -192,10 +192,7 @@ fn pixels(row: SourceRow, side: usize) -> Result<(String, Vec<f32>), BadRow> {
     if id.is_empty() {
         return Err(bad("the id is empty".to_owned()));
     }
-    let bytes = match content {
-        ImageContent::Bytes(bytes) => bytes,
-        ImageContent::File(path) => read_image(&path).map_err(|error| bad(error.to_string()))?,
-    };
+    let bytes = content.into_bytes(folder).map_err(|error| bad(error.to_string()))?;
     let (picture, _) = decode(&bytes).map_err(|error| bad(error.to_string()))?;
     let mut pixels = vec![0.0; 3 * side * side];
     evaluation_pixels(&picture, side as u32, &mut pixels);

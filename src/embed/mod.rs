@@ -53,7 +53,7 @@ impl Embed {
         let mut files = Vec::new();
         for model in &self.spec.needs.models {
             for data in &self.spec.needs.data {
-                let dataset = Dataset::open(&context.input(data)?.sealed.folder)?;
+                let dataset = Dataset::open(&context.input(data)?.sealed)?;
                 for split in Split::ALL {
                     let rows = [dataset.image_ids(split)?.len(), dataset.texts(split)?.len()];
                     for (kind, rows) in ItemKind::ALL.into_iter().zip(rows) {
@@ -88,7 +88,7 @@ impl Stage for Embed {
         let file = files.iter().find(|file| file.path() == shard.0);
         let file = file.ok_or_else(|| StageError::internal(format!("no shard `{}`", shard.0)))?;
         let model = self.encoder(context, &file.model)?;
-        let dataset = Dataset::open(&context.input(&file.data)?.sealed.folder)?;
+        let dataset = Dataset::open(&context.input(&file.data)?.sealed)?;
         let rows = file.block * SHARD_ROWS..file.block * SHARD_ROWS + file.rows;
         let what = format!("{}: {} {} {}", context.stage, file.model, file.data, file.kind.as_str());
         let progress = context.monitor.begin(&what, Some(file.rows as u64), "items");
@@ -115,6 +115,8 @@ impl Stage for Embed {
             rows_in: file.rows as u64,
             rows_out: written,
             rows_quarantined: 0,
+            rows_left_out: 0,
+            shared: Vec::new(),
             files: vec![file.path()],
             stats: BTreeMap::from([
                 ("truncated".to_owned(), json!(truncated)),

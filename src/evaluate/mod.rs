@@ -48,7 +48,7 @@ impl Stage for Evaluate {
         let cells = (summary.models.len() * summary.data.len()) as u64;
         let progress = context.monitor.begin(context.stage, Some(cells), "cells");
         for data in &summary.data {
-            let dataset = Dataset::open(&context.input(data)?.sealed.folder)?;
+            let dataset = Dataset::open(&context.input(data)?.sealed)?;
             let task = RetrievalTask::new(data, &dataset, self.spec.split)?;
             qrels.extend(task.qrels());
             scores.extend(task.chance_scores(&self.spec.metrics));
@@ -71,6 +71,8 @@ impl Stage for Evaluate {
             rows_in: scores.len() as u64,
             rows_out: rows,
             rows_quarantined: 0,
+            rows_left_out: 0,
+            shared: Vec::new(),
             files: [Table::Scores, Table::Rankings, Table::Qrels].map(table_file).to_vec(),
             stats: BTreeMap::from([("scores".to_owned(), json!(rows))]),
         })

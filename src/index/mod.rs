@@ -50,7 +50,7 @@ impl Stage for BuildIndex {
         let mut documents = Vec::new();
         let mut vectors = Vec::new();
         for data in &summary.data {
-            let dataset = Dataset::open(&context.input(data)?.sealed.folder)?;
+            let dataset = Dataset::open(&context.input(data)?.sealed)?;
             let sources = dataset.image_sources()?;
             for split in Split::ALL {
                 let mut captions = captions(&dataset, split)?;
@@ -90,6 +90,8 @@ impl Stage for BuildIndex {
             rows_in: rows,
             rows_out: rows,
             rows_quarantined: 0,
+            rows_left_out: 0,
+            shared: Vec::new(),
             files: vec!["index.json".to_owned(), "vectors.f32".to_owned()],
             stats: BTreeMap::from([("documents".to_owned(), json!(rows))]),
         })

@@ -1,13 +1,13 @@
 //! A sealed data set, opened for reading by the rooms to the right.
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use super::table_file;
-use super::writer::IMAGE_STORE_FILE;
+use super::writer::{is_image_store, segment_number};
 use crate::data::Split;
 use crate::data::table::Table;
 use crate::stage::StageError;
-use crate::store::{ImageStore, StoreError, TableBatch, read_table};
+use crate::store::{ImageStore, Sealed, StoreError, TableBatch, read_table};
 
 /// Tables and image store of one data set.
 #[derive(Debug)]
@@ -31,9 +31,13 @@ pub struct Pair {
 }
 
 impl Dataset {
-    /// Opens the folder of a `dataset` artifact.
-    pub fn open(folder: &Path) -> Result<Self, StoreError> {
-        Ok(Self { folder: folder.to_owned(), images: ImageStore::open(&folder.join(IMAGE_STORE_FILE))? })
+    /// Opens a `dataset` artifact.
+    pub fn open(sealed: &Sealed) -> Result<Self, StoreError> {
+        let mut stores: Vec<&str> =
+            sealed.manifest.files.iter().map(|file| file.path.as_str()).filter(|file| is_image_store(file)).collect();
+        stores.sort_by_key(|file| std::cmp::Reverse(segment_number(file)));
+        let stores: Vec<PathBuf> = stores.into_iter().map(|file| sealed.path(file)).collect();
+        Ok(Self { folder: sealed.folder.clone(), images: ImageStore::open(&stores)? })
     }
 
     /// Ids of the images of a split, in source order.

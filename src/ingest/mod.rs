@@ -1,39 +1,68 @@
 //! What came in? Reads a source of any format into tables and an image store; bad rows go to quarantine.
 
+mod base64;
+mod captions;
 mod chinese_clip;
+mod compressed;
 mod dataset;
 mod decode;
 mod error;
+mod examine;
+mod flickr30k_cn;
 mod folder;
+mod formats;
+mod groups;
+mod image_batch;
 mod jpeg;
+mod known;
+mod lines;
+mod lmdb_file;
+mod muge;
+mod near_duplicates;
+mod normalize_text;
+mod parquet_dataset;
+mod parquet_rows;
 mod perceptual_hash;
+mod pickle;
 mod picture;
+mod reference_lmdb;
+mod seen;
 mod source;
 mod spec;
 mod split_rule;
+mod tally;
+mod text_batch;
+mod text_key;
+mod webdataset;
 mod writer;
 
-use std::path::PathBuf;
+use std::path::Path;
 
 use crate::data::{Fingerprint, FingerprintBuilder, Split};
 use crate::stage::{Shard, ShardReceipt, Stage, StageContext, StageError};
-use crate::store::digest_file;
+use crate::store::{DigestCache, SourceFolder};
 
-pub use chinese_clip::{LineKind, file_rows};
+pub use chinese_clip::file_rows;
 pub use dataset::{Dataset, Pair, Text};
 pub use decode::decode;
 pub use error::IngestError;
 pub use folder::image_rows as folder_rows;
+pub use lines::LineKind;
+pub use normalize_text::{TextNormalization, normalize_text};
 pub use picture::{Mode, Picture, rounded_product};
-pub use source::{ImageContent, ImageRow, SourceRow, SourceRows, read_image};
-pub use spec::{IngestSpec, SourceSpec, SplitSpec};
+pub use source::{ImageContent, ImageRow, SourceRow, SourceRows};
+pub use spec::{DecodeCheck, GroupBy, IdenticalImages, IngestSpec, SourceSpec, SplitSpec, WhereSpec};
 pub use split_rule::SplitRule;
 pub use writer::table_file;
 
-use writer::{DatasetWriter, IngestStats};
+use examine::Examiner;
+use groups::Groups;
+use known::KnownImages;
+use tally::IngestStats;
+use writer::{DatasetWriter, Written};
 
 /// Version of the stage's results.
-pub const VERSION: u32 = 2;
+pub const VERSION: u32 = 3;
 
 /// Larger image files are refused before they are read.
 pub const MAX_IMAGE_BYTES: usize = 64 << 20;
@@ -47,60 +76,54 @@ pub struct Ingest {
 
 impl Stage for Ingest {
     fn run_shard(&self, context: &StageContext<'_>, shard: &Shard) -> Result<ShardReceipt, StageError> {
-        let mut writer = DatasetWriter::create(context.out, context.scratch)?;
+        let source = SourceFolder::open(self.spec.source.root())?;
+        let known = match context.base.filter(|base| base.manifest.code == VERSION) {
+            Some(base) => KnownImages::read(base, self.spec.decode)?,
+            None => KnownImages::default(),
+        };
+        let decode = self.spec.decode;
+        let examiner = Examiner { source: &source, digests: context.digests, decode, known: &known };
+        let rows = || formats::rows(&self.spec.source, &source, context.scratch);
+        let groups = match self.spec.split.as_ref().map(|split| split.group_by.as_slice()) {
+            None | Some([]) => Groups::default(),
+            Some(by) => {
+                let progress = context.monitor.begin(&format!("{}: groups", context.stage), None, "images");
+                Groups::find(rows()?, &examiner, by, progress.as_ref(), || context.monitor.check_stop())?
+            }
+        };
+        let split = SplitRule::new(self.spec.split.as_ref(), groups, self.seed);
+        let mut writer = DatasetWriter::create(context.out, context.scratch, &self.spec, examiner, split)?;
         let progress = context.monitor.begin(context.stage, None, "rows");
-        for (index, row) in self.rows()?.enumerate() {
+        for (index, row) in rows()?.enumerate() {
             writer.push(row?)?;
             if index % 64 == 63 {
                 progress.advance(64);
                 context.monitor.check_stop()?;
             }
         }
-        let (stats, quarantine) = writer.finish()?;
-        self.check(&stats, &quarantine)?;
-        self.report(context, &stats)?;
-        Ok(receipt(shard, &stats))
+        let written = writer.finish()?;
+        self.check(&written.stats, &written.quarantine)?;
+        self.report(context, &source, &written.stats)?;
+        Ok(receipt(shard, written))
     }
 }
 
 impl Ingest {
-    fn rows(&self) -> Result<SourceRows, IngestError> {
-        match &self.spec.source {
-            SourceSpec::ChineseClip { root, splits } => Ok(chinese_clip::rows(root, splits)),
-            SourceSpec::Folder { root, captions } => folder::rows(root, captions, self.spec.split.as_ref(), self.seed),
-        }
-    }
-
     /// Digest over everything that is read; the fingerprint of the data set depends on it, not on any path.
-    pub fn source_digest(&self) -> Result<Fingerprint, StageError> {
+    pub fn source_digest(&self, digests: &DigestCache) -> Result<Fingerprint, StageError> {
+        let source = SourceFolder::open(self.spec.source.root())?;
         let mut builder = FingerprintBuilder::new("source", 1);
-        for file in self.files()? {
-            if !file.exists() {
-                return Err(IngestError::Missing { path: file }.into());
-            }
-            let (_, digest) = digest_file(&file)?;
-            let name = file.strip_prefix(self.spec.source.root()).unwrap_or(&file);
-            builder = builder.field(&name.to_string_lossy(), digest);
+        for name in formats::files(&self.spec.source, &source)? {
+            let digest = source.digest(&name, digests).map_err(IngestError::from)?;
+            builder = builder.field(&name, digest);
         }
         Ok(builder.finish())
     }
 
-    fn files(&self) -> Result<Vec<PathBuf>, IngestError> {
-        match &self.spec.source {
-            SourceSpec::ChineseClip { root, splits } => Ok(chinese_clip::files(root, splits)),
-            SourceSpec::Folder { root, captions } => {
-                let mut files = vec![root.join(captions)];
-                files.extend(folder::image_files(root)?);
-                Ok(files)
-            }
-        }
-    }
-
     /// Every split that was asked for must have rows, and quarantine must stay below its limit.
-    fn check(&self, stats: &IngestStats, quarantine: &std::path::Path) -> Result<(), IngestError> {
-        let tallies = [stats.images, stats.texts, stats.pairs];
-        let rows: u64 = tallies.iter().map(|tally| tally.rows_in).sum();
-        let quarantined: u64 = tallies.iter().map(|tally| tally.quarantined).sum();
+    fn check(&self, stats: &IngestStats, quarantine: &Path) -> Result<(), IngestError> {
+        let rows = stats.sum(|tally| tally.rows_in);
+        let quarantined = stats.sum(|tally| tally.quarantined);
         if quarantined as f64 > self.spec.max_quarantine * rows as f64 {
             return Err(IngestError::TooManyBadRows {
                 quarantined,
@@ -120,40 +143,38 @@ impl Ingest {
     }
 
     fn expected_splits(&self) -> Vec<(Split, String)> {
-        match (&self.spec.source, &self.spec.split) {
-            (SourceSpec::ChineseClip { splits, .. }, _) => {
-                let reason = "its files hold no usable row; leave it out of `source.splits`".to_owned();
-                splits.iter().map(|split| (*split, reason.clone())).collect()
-            }
-            (SourceSpec::Folder { .. }, None) => Vec::new(),
-            (SourceSpec::Folder { .. }, Some(split)) => {
-                let shares = [
-                    (Split::Train, 1.0 - split.valid - split.test),
-                    (Split::Valid, split.valid),
-                    (Split::Test, split.test),
-                ];
-                let wanted = shares.into_iter().filter(|(_, share)| *share > 1e-9);
-                wanted
-                    .map(|(name, share)| {
-                        (name, format!("no group fell into its share of {share:.2}; raise it or add a `split` column"))
-                    })
-                    .collect()
-            }
-        }
+        let Some(split) = &self.spec.split else {
+            let reason = "its files hold no usable row, or `where` leaves none; leave it out of the source's splits";
+            return self.spec.source.splits().into_iter().flatten().map(|split| (split, reason.to_owned())).collect();
+        };
+        let shares =
+            [(Split::Train, 1.0 - split.valid - split.test), (Split::Valid, split.valid), (Split::Test, split.test)];
+        let reason =
+            |share: f64| format!("no group fell into its share of {share:.2}; raise it or name splits in the source");
+        shares.into_iter().filter(|(_, share)| *share > 1e-9).map(|(name, share)| (name, reason(share))).collect()
     }
 
-    fn report(&self, context: &StageContext<'_>, stats: &IngestStats) -> Result<(), StageError> {
+    fn report(&self, context: &StageContext<'_>, source: &SourceFolder, stats: &IngestStats) -> Result<(), StageError> {
         let [images, texts, pairs] = [stats.images, stats.texts, stats.pairs];
-        let bad = images.quarantined + texts.quarantined + pairs.quarantined;
-        context.note(&format!(
+        let bad = stats.sum(|tally| tally.quarantined);
+        let mut line = format!(
             "{} images, {} texts, {} pairs, {bad} rows in quarantine",
             images.rows_out, texts.rows_out, pairs.rows_out
-        ));
+        );
+        let more = [
+            (stats.sum(|tally| tally.filtered), "left out by `where`"),
+            (stats.sum(|tally| tally.merged), "merged"),
+            (stats.reused, "images as they were"),
+        ];
+        for (count, what) in more.into_iter().filter(|(count, _)| *count > 0) {
+            line.push_str(&format!(", {count} {what}"));
+        }
+        context.note(&line);
         if let (true, Some(first)) = (bad > 0, &stats.first_bad) {
             context.warn(&format!("{bad} rows in quarantine, first: {first}"));
         }
-        if let SourceSpec::Folder { root, .. } = &self.spec.source {
-            let files = folder::image_files(root)?.len() as u64;
+        if let SourceSpec::Folder { .. } = &self.spec.source {
+            let files = folder::image_files(source)?.len() as u64;
             if files > images.rows_in {
                 context.warn(&format!("{} image files have no caption and were left out", files - images.rows_in));
             }
@@ -162,18 +183,16 @@ impl Ingest {
     }
 }
 
-fn receipt(shard: &Shard, stats: &IngestStats) -> ShardReceipt {
-    use crate::data::table::Table;
-    let sum = |pick: fn(&writer::Tally) -> u64| [stats.images, stats.texts, stats.pairs].iter().map(pick).sum::<u64>();
-    let tables = [Table::Images, Table::Texts, Table::Pairs, Table::Quarantine];
-    let mut files: Vec<String> = tables.into_iter().map(table_file).collect();
-    files.push(writer::IMAGE_STORE_FILE.to_owned());
+fn receipt(shard: &Shard, written: Written) -> ShardReceipt {
+    let Written { stats, files, shared, .. } = written;
     ShardReceipt {
         shard: shard.clone(),
-        rows_in: sum(|tally| tally.rows_in),
-        rows_out: sum(|tally| tally.rows_out),
-        rows_quarantined: sum(|tally| tally.quarantined),
+        rows_in: stats.sum(|tally| tally.rows_in),
+        rows_out: stats.sum(|tally| tally.rows_out),
+        rows_quarantined: stats.sum(|tally| tally.quarantined),
+        rows_left_out: stats.sum(|tally| tally.filtered + tally.merged),
         files,
+        shared,
         stats: stats.to_json(),
     }
 }

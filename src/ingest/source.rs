@@ -1,8 +1,8 @@
 //! What a reader of any format yields, row by row.
-use std::path::{Path, PathBuf};
-
 use crate::data::Split;
+use crate::store::SourceFolder;
 
+use super::base64::decode_base64;
 use super::{IngestError, MAX_IMAGE_BYTES};
 
 /// A row of a source, before any check beyond its syntax.
@@ -19,7 +19,7 @@ pub enum SourceRow {
     },
 }
 
-/// Where a row stands: file and line (from 1).
+/// Where a row stands: file and line (from 1), or the number of the row where a file has no lines.
 #[derive(Debug, Clone)]
 pub struct Place {
     pub source: String,
@@ -31,14 +31,22 @@ pub struct Place {
 pub struct ImageRow {
     pub place: Place,
     pub id: String,
-    pub split: Split,
+    /// The split that the source names; without one it is decided by the group.
+    pub split: Option<Split>,
+    /// Images of one family never fall into different splits.
+    pub family: Option<String>,
     pub content: ImageContent,
+    /// Whether the format repeats an image for each of its captions.
+    pub repeats: bool,
 }
 
 #[derive(Debug)]
 pub enum ImageContent {
     Bytes(Vec<u8>),
-    File(PathBuf),
+    /// Standard or URL-safe alphabet, as the source has it.
+    Base64(Vec<u8>),
+    /// A file of the source by name.
+    File(String),
 }
 
 /// A text and the images it belongs to.
@@ -46,23 +54,42 @@ pub enum ImageContent {
 pub struct TextRow {
     pub place: Place,
     pub id: String,
-    pub split: Split,
+    /// Without a split of its own it follows its first image.
+    pub split: Option<Split>,
     pub text: String,
     pub image_ids: Vec<String>,
+    /// Whether the format has a row for each pair, and so repeats a text for each of its images.
+    pub repeats: bool,
 }
 
-/// All images of a source, then all texts; never more than a few rows in memory.
+/// Rows such that an image comes before the texts that name it; never more than a few rows in memory.
 pub type SourceRows = Box<dyn Iterator<Item = Result<SourceRow, IngestError>> + Send>;
 
-/// The bytes of an image file; what is no regular file, or larger than any image that is accepted, is refused unread.
-pub fn read_image(path: &Path) -> Result<Vec<u8>, IngestError> {
-    let metadata = std::fs::metadata(path).map_err(IngestError::io(path))?;
-    let refused = |reason: String| Err(IngestError::Decode { reason });
-    match metadata.len() {
-        _ if !metadata.is_file() => refused("not a regular file".to_owned()),
-        size if size > MAX_IMAGE_BYTES as u64 => {
-            refused(format!("{size} bytes, at most {MAX_IMAGE_BYTES} are accepted"))
+impl SourceRow {
+    /// A row for quarantine.
+    pub fn bad(place: Place, table: &'static str, id: impl Into<String>, reason: impl Into<String>) -> Self {
+        Self::Bad { place, table, id: id.into(), reason: reason.into() }
+    }
+}
+
+impl ImageContent {
+    /// The encoded bytes; what is no file, no base64 or larger than any image that is accepted is an error.
+    pub fn into_bytes(self, source: &SourceFolder) -> Result<Vec<u8>, IngestError> {
+        match self {
+            Self::Bytes(bytes) => Ok(bytes),
+            Self::Base64(encoded) => {
+                let invalid = || IngestError::Decode { reason: "not valid base64".to_owned() };
+                decode_base64(encoded).ok_or_else(invalid)
+            }
+            Self::File(name) => Ok(source.read(&name, MAX_IMAGE_BYTES as u64)?),
         }
-        _ => std::fs::read(path).map_err(IngestError::io(path)),
+    }
+
+    /// Memory it takes, for files the memory they are likely to.
+    pub fn size(&self) -> usize {
+        match self {
+            Self::Bytes(bytes) | Self::Base64(bytes) => bytes.len(),
+            Self::File(_) => 1 << 16,
+        }
     }
 }

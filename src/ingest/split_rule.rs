@@ -1,34 +1,31 @@
-//! Which split a row of a folder falls to.
+//! Which split an image falls to that names none itself.
+use super::groups::Groups;
 use super::spec::SplitSpec;
 use crate::data::Split;
 
 /// Divides groups by a stable hash of seed and group, so that a row never changes sides when others come or go.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub struct SplitRule {
     fractions: Option<(f64, f64)>,
+    groups: Groups,
     seed: u64,
 }
 
 impl SplitRule {
-    pub fn new(spec: Option<&SplitSpec>, seed: u64) -> Self {
-        Self { fractions: spec.map(|spec| (spec.valid, spec.test)), seed }
+    pub fn new(spec: Option<&SplitSpec>, groups: Groups, seed: u64) -> Self {
+        Self { fractions: spec.map(|spec| (spec.valid, spec.test)), groups, seed }
     }
 
-    /// The row's own split if it names one, else by its family, else by its image.
-    pub fn split(&self, image: &str, split: Option<&str>, family: Option<&str>) -> Result<Split, String> {
-        if let Some(name) = split.filter(|name| !name.is_empty()) {
-            return Split::parse(name).ok_or_else(|| format!("unknown split `{name}`; use train, valid or test"));
-        }
+    /// By the image's group, which is its family or itself where groups were not looked for.
+    pub fn of(&self, image: &str, family: Option<&str>) -> Split {
         let Some((valid, test)) = self.fractions else {
-            return Ok(Split::Train);
+            return Split::Train;
         };
-        let group = family.filter(|family| !family.is_empty()).unwrap_or(image);
-        let position = self.position(group);
-        Ok(match position {
+        match self.position(self.groups.name(image).unwrap_or(family.unwrap_or(image))) {
             p if p < test => Split::Test,
             p if p < test + valid => Split::Valid,
             _ => Split::Train,
-        })
+        }
     }
 
     /// A fraction in 0..1 that depends on seed and group alone.
@@ -49,13 +46,13 @@ mod tests {
 
     #[test]
     fn fractions_are_met_over_many_groups_and_a_group_keeps_its_side() {
-        let rule = SplitRule::new(Some(&SplitSpec { valid: 0.1, test: 0.2 }), 7);
-        let splits: Vec<Split> = (0..10_000).map(|i| rule.split(&format!("{i}"), None, None).unwrap()).collect();
+        let spec = SplitSpec { valid: 0.1, test: 0.2, group_by: Vec::new() };
+        let rule = SplitRule::new(Some(&spec), Groups::default(), 7);
+        let splits: Vec<Split> = (0..10_000).map(|i| rule.of(&format!("{i}"), None)).collect();
         let share = |split| splits.iter().filter(|s| **s == split).count() as f64 / 10_000.0;
         assert!((share(Split::Valid) - 0.1).abs() < 0.015, "{}", share(Split::Valid));
         assert!((share(Split::Test) - 0.2).abs() < 0.015, "{}", share(Split::Test));
-        assert_eq!(rule.split("a", None, Some("f")), rule.split("b", None, Some("f")));
-        assert_eq!(rule.split("a", Some("dev"), Some("f")), Ok(Split::Valid));
-        assert!(rule.split("a", Some("dve"), None).is_err());
+        assert_eq!(rule.of("a", Some("f")), rule.of("b", Some("f")));
+        assert_eq!(SplitRule::new(None, Groups::default(), 7).of("a", None), Split::Train);
     }
 }

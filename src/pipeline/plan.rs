@@ -17,6 +17,8 @@ use crate::store::{Store, latest_release, read_manifest};
 pub struct Plan {
     pub name: String,
     pub steps: Vec<Step>,
+    /// Artifacts of the newest release by stage.
+    pub published: BTreeMap<String, ArtifactKey>,
 }
 
 /// One stage, resolved.
@@ -43,12 +45,13 @@ pub enum State {
 /// Orders the stages, computes fingerprints (reading the sources) and looks for results in the store.
 pub fn compile(spec: &PipelineSpec, folder: &Path, store: &Store) -> Result<Plan, PipelineError> {
     let published = published(spec, store)?;
+    let digests = store.digests();
     let mut steps: Vec<Step> = Vec::new();
     for position in order(spec) {
         let Some(entry) = spec.stages.get(position) else { continue };
         let stage = Resolved::new(entry, folder, spec.seed);
         let in_stage = |source| PipelineError::Stage { stage: entry.id.clone(), source };
-        let settings = stage.settings().map_err(in_stage)?;
+        let settings = stage.settings(&digests).map_err(in_stage)?;
         let needs: Vec<(String, Fingerprint)> = entry
             .spec
             .needs()
@@ -67,7 +70,8 @@ pub fn compile(spec: &PipelineSpec, folder: &Path, store: &Store) -> Result<Plan
         let inputs = inputs_of(&entry.spec, &steps);
         steps.push(Step { stage, artifact, settings, needs, inputs, state });
     }
-    Ok(Plan { name: spec.name.clone(), steps })
+    let published = published.into_iter().map(|(id, manifest)| (id, manifest.artifact)).collect();
+    Ok(Plan { name: spec.name.clone(), steps, published })
 }
 
 impl Plan {
@@ -79,8 +83,8 @@ impl Plan {
         };
         let mut wanted = ancestors(last, &self.steps);
         wanted.insert(id.to_owned());
-        let steps = self.steps.into_iter().filter(|step| wanted.contains(&step.stage.id)).collect();
-        Ok(Self { name: self.name, steps })
+        let steps = self.steps.iter().filter(|step| wanted.contains(&step.stage.id)).cloned().collect();
+        Ok(Self { steps, ..self })
     }
 
     pub fn step(&self, id: &str) -> Option<&Step> {

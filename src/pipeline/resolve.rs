@@ -12,7 +12,7 @@ use crate::ingest::{Ingest, IngestError};
 use crate::model::weights_file;
 use crate::report::Report;
 use crate::stage::{Stage, StageError};
-use crate::store::digest_file;
+use crate::store::{DigestCache, digest_file};
 use crate::train::{BaseModel, Finetune};
 
 /// A stage whose relative paths start at the pipeline file.
@@ -29,8 +29,7 @@ impl Resolved {
         let mut spec = entry.spec.clone();
         match &mut spec {
             StageSpec::Ingest(ingest) => {
-                let root = folder.join(ingest.source.root());
-                ingest.source.set_root(root);
+                ingest.source.resolve_root(folder);
             }
             StageSpec::Model(model) => join(&mut model.weights, folder),
             StageSpec::Index(index) => join(&mut index.text.dictionary, folder),
@@ -66,11 +65,11 @@ impl Resolved {
     }
 
     /// The settings that decide the result: no path, but the digest of what the path leads to.
-    pub fn settings(&self) -> Result<Value, StageError> {
+    pub fn settings(&self, digests: &DigestCache) -> Result<Value, StageError> {
         let mut settings = self.spec.to_json().map_err(|error| StageError::internal(error.to_string()))?;
         match &self.spec {
             StageSpec::Ingest(spec) => {
-                let digest = Ingest { spec: spec.clone(), seed: self.seed }.source_digest()?;
+                let digest = Ingest { spec: spec.clone(), seed: self.seed }.source_digest(digests)?;
                 replace(&mut settings, "/source/root", digest.as_str());
             }
             StageSpec::Model(spec) => {
@@ -97,14 +96,7 @@ impl Resolved {
 
     /// The fingerprint of the result, from settings and the fingerprints of the direct inputs in order.
     pub fn fingerprint(&self, settings: &Value, inputs: &[Fingerprint]) -> Fingerprint {
-        let version = match self.spec.kind() {
-            StageKind::Ingest => crate::ingest::VERSION,
-            StageKind::Model | StageKind::Finetune => crate::train::VERSION,
-            StageKind::Embed => crate::embed::VERSION,
-            StageKind::Index => crate::index::VERSION,
-            StageKind::Evaluate => crate::evaluate::VERSION,
-            StageKind::Report => crate::report::VERSION,
-        };
+        let version = self.code_version();
         let mut builder =
             FingerprintBuilder::new(self.spec.kind().as_str(), version).field("settings", settings.to_string());
         if matches!(self.spec.kind(), StageKind::Ingest | StageKind::Model | StageKind::Finetune) {
@@ -114,6 +106,18 @@ impl Resolved {
             builder = builder.field("input", input.as_str());
         }
         builder.finish()
+    }
+
+    /// Version of the stage's code.
+    pub fn code_version(&self) -> u32 {
+        match self.spec.kind() {
+            StageKind::Ingest => crate::ingest::VERSION,
+            StageKind::Model | StageKind::Finetune => crate::train::VERSION,
+            StageKind::Embed => crate::embed::VERSION,
+            StageKind::Index => crate::index::VERSION,
+            StageKind::Evaluate => crate::evaluate::VERSION,
+            StageKind::Report => crate::report::VERSION,
+        }
     }
 }
 

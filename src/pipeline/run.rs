@@ -10,7 +10,7 @@ use super::plan::{Plan, State, Step};
 use crate::data::{ArtifactKey, Release};
 use crate::model::ComputeDevice;
 use crate::stage::{Input, Monitor, StageContext, StageError, StageStats, TELEMETRY_FOLDER, run_shards};
-use crate::store::{Store, StoreError, Workdir, open_artifact, publish, read_manifest, seal};
+use crate::store::{Description, Store, StoreError, Workdir, open_artifact, publish, read_manifest, seal};
 
 /// How a run is carried out.
 #[derive(Debug, Clone)]
@@ -47,6 +47,7 @@ pub struct StepOutcome {
     pub rows_in: u64,
     pub rows_out: u64,
     pub rows_quarantined: u64,
+    pub rows_left_out: u64,
 }
 
 /// Runs every step and publishes the result.
@@ -70,6 +71,7 @@ pub fn run(
                 rows_in: stats.rows_in,
                 rows_out: stats.rows_out,
                 rows_quarantined: stats.rows_quarantined,
+                rows_left_out: stats.rows_left_out,
             }),
             Err(source) => {
                 failure = Some(PipelineError::Stage { stage: step.stage.id.clone(), source });
@@ -110,21 +112,32 @@ fn run_step(
     if options.unfinished == Unfinished::Restart {
         workdir.clear()?;
     }
+    let base = plan.published.get(&step.stage.id).map(|key| open_artifact(store, key)).transpose();
     let context = StageContext {
         stage: &step.stage.id,
         out: workdir.out(),
         scratch: workdir.scratch(),
         inputs: &inputs,
+        // Without the earlier result everything is made anew, which is right too.
+        base: base.as_ref().ok().and_then(Option::as_ref),
+        digests: &store.digests(),
         device,
         monitor,
     };
     let stats = run_shards(step.stage.build().as_ref(), &context);
     keep_telemetry(store, &options.run_id, &context)?;
-    let stats = stats?;
+    let (stats, shared) = stats?;
     let needs = step.needs.iter().map(|(id, fingerprint)| (id.clone(), vec![fingerprint.clone()]));
     let json = serde_json::to_value(&stats).map_err(|error| StageError::internal(error.to_string()))?;
-    let id = &step.stage.id;
-    seal(store, workdir.out(), &step.artifact, id, step.settings.clone(), needs.collect(), json)?;
+    let description = Description {
+        stage: step.stage.id.clone(),
+        code: step.stage.code_version(),
+        spec: step.settings.clone(),
+        inputs: needs.collect(),
+        stats: json,
+        shared,
+    };
+    seal(store, workdir.out(), &step.artifact, description)?;
     workdir.remove()?;
     Ok((stats, false))
 }

@@ -117,7 +117,7 @@ fn search(spec: &ReportSpec, context: &StageContext<'_>, index: &Input) -> Resul
         for hit in searcher.search(query, SearchMode::Hybrid, HITS)? {
             let document = &hit.document;
             if !datasets.contains_key(&document.data) {
-                let dataset = Dataset::open(&context.input(&document.data)?.sealed.folder)?;
+                let dataset = Dataset::open(&context.input(&document.data)?.sealed)?;
                 datasets.insert(document.data.clone(), dataset);
             }
             let Some(dataset) = datasets.get(&document.data) else { continue };

@@ -50,6 +50,8 @@ impl Stage for Report {
             rows_in: rows,
             rows_out: rows,
             rows_quarantined: 0,
+            rows_left_out: 0,
+            shared: Vec::new(),
             files: pages.iter().map(|(name, _)| (*name).to_owned()).collect(),
             stats: BTreeMap::from([("scores".to_owned(), json!(rows))]),
         })

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::{Stage, StageContext, StageError};
+use crate::data::FileEntry;
 use crate::store::{StoreError, write_whole};
 
 /// The name of a part of a stage; also the stem of its receipt.
@@ -27,8 +28,14 @@ pub struct ShardReceipt {
     pub rows_in: u64,
     pub rows_out: u64,
     pub rows_quarantined: u64,
+    /// Rows that a setting of the stage left out.
+    #[serde(default)]
+    pub rows_left_out: u64,
     /// Files below the stage's output folder.
     pub files: Vec<String>,
+    /// Files of sealed artifacts that become part of this one as they are.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub shared: Vec<FileEntry>,
     /// Counts of the stage's own.
     pub stats: BTreeMap<String, Value>,
 }
@@ -39,12 +46,14 @@ pub struct StageStats {
     pub rows_in: u64,
     pub rows_out: u64,
     pub rows_quarantined: u64,
+    pub rows_left_out: u64,
     /// Counts by shard.
     pub shards: BTreeMap<String, BTreeMap<String, Value>>,
 }
 
-/// Runs every shard that has no receipt yet, then `finish`. Rows in must equal rows out plus rows in quarantine.
-pub fn run_shards(stage: &dyn Stage, context: &StageContext<'_>) -> Result<StageStats, StageError> {
+/// Runs every shard that has no receipt yet, then `finish`; returns the sums and the files that the artifact shares with
+/// earlier ones. Rows in must equal rows out plus rows in quarantine plus rows left out.
+pub fn run_shards(stage: &dyn Stage, context: &StageContext<'_>) -> Result<(StageStats, Vec<FileEntry>), StageError> {
     let mut receipts = Vec::new();
     for shard in stage.shards(context)? {
         context.monitor.check_stop()?;
@@ -60,18 +69,20 @@ pub fn run_shards(stage: &dyn Stage, context: &StageContext<'_>) -> Result<Stage
         receipts.push(receipt);
     }
     stage.finish(context, &receipts)?;
-    let mut stats = StageStats::default();
+    let (mut stats, mut shared) = (StageStats::default(), Vec::new());
     for receipt in receipts {
         stats.rows_in += receipt.rows_in;
         stats.rows_out += receipt.rows_out;
         stats.rows_quarantined += receipt.rows_quarantined;
+        stats.rows_left_out += receipt.rows_left_out;
+        shared.extend(receipt.shared);
         stats.shards.insert(receipt.shard.0, receipt.stats);
     }
-    Ok(stats)
+    Ok((stats, shared))
 }
 
 fn check_rows(context: &StageContext<'_>, receipt: &ShardReceipt) -> Result<(), StageError> {
-    let accounted = receipt.rows_out + receipt.rows_quarantined;
+    let accounted = receipt.rows_out + receipt.rows_quarantined + receipt.rows_left_out;
     if receipt.rows_in == accounted {
         return Ok(());
     }

@@ -8,10 +8,18 @@ use crate::data::ErrorClass;
 pub enum StoreError {
     #[error("{path}: {source}")]
     Io { path: PathBuf, source: std::io::Error },
-    #[error("store `{url}`: scheme `{scheme}` is not supported; use a path, file:// or memory://")]
+    #[error(
+        "store `{url}`: scheme `{scheme}` is not supported; use a path, file:// or memory://; a source may also be s3://, gs:// or az://"
+    )]
     UnknownScheme { scheme: String, url: String },
     #[error("object store: {source}")]
     Object { source: object_store::Error },
+    #[error("`where: {sql}`: {reason}{}", if columns.is_empty() { String::new() } else { format!("; columns: {columns}") })]
+    Filter { sql: String, reason: String, columns: String },
+    #[error("{path}: not a regular file")]
+    NotAFile { path: PathBuf },
+    #[error("{path}: {bytes} bytes, at most {limit} are accepted")]
+    TooLarge { path: PathBuf, bytes: u64, limit: u64 },
     #[error("object key `{key}` is not valid: {source}")]
     Key { key: String, source: object_store::path::Error },
     #[error("{path}: LMDB: {source}")]

@@ -1,8 +1,8 @@
-//! The image store: raw image bytes by image id in one LMDB file. The only page with `unsafe`.
+//! The image store: raw image bytes by image id in LMDB files. The only page of the room with `unsafe`.
 use std::path::{Path, PathBuf};
 
 use heed::types::{Bytes, Str};
-use heed::{CommitOrAbort, Database, Env, EnvFlags, EnvOpenOptions, PutFlags, RoTxn, WithoutTls};
+use heed::{CommitOrAbort, Database, Env, EnvFlags, EnvOpenOptions, PutFlags, RwTxn, WithoutTls};
 
 use super::StoreError;
 
@@ -15,77 +15,116 @@ const READ_MAP_BYTES: usize = 1 << 40;
 
 type Images = Database<'static, Str, Bytes>;
 
-/// Writes images in one transaction per batch; the map grows as needed.
+/// Writes images in one transaction per batch; the map grows as needed. Nothing is durable before `finish`.
 #[derive(Debug)]
-pub struct ImageStoreWriter {
-    path: PathBuf,
-    env: Env<WithoutTls>,
-    images: Images,
-    map_bytes: usize,
-}
+pub struct ImageStoreWriter(KeyValueFile);
 
-/// Reads images; cheap to share between threads.
+/// Reads images from one or more sealed files; cheap to share between threads.
 #[derive(Debug)]
 pub struct ImageStore {
+    /// The newest first.
+    segments: Vec<Segment>,
+}
+
+#[derive(Debug)]
+struct Segment {
     path: PathBuf,
     env: Env<WithoutTls>,
     images: Images,
+}
+
+/// Bytes by key in one LMDB file, for look-ups that should not need memory.
+#[derive(Debug)]
+pub(super) struct KeyValueFile {
+    path: PathBuf,
+    env: Env<WithoutTls>,
+    values: Database<'static, Bytes, Bytes>,
+    map_bytes: usize,
 }
 
 impl ImageStoreWriter {
     /// Creates the LMDB file `path`; no lock file is left beside it.
     pub fn create(path: &Path) -> Result<Self, StoreError> {
-        let env = open(path, FIRST_MAP_BYTES, EnvFlags::empty())?;
-        let images = env
+        Ok(Self(KeyValueFile::open_with(path, EnvFlags::NO_SYNC)?))
+    }
+
+    /// The bytes stored under an id, or `None`.
+    pub fn get(&self, id: &str) -> Result<Option<Vec<u8>>, StoreError> {
+        self.0.get(id.as_bytes())
+    }
+
+    /// Stores images whose ids are new; says for each whether it was. All or none of the batch is stored.
+    pub fn insert(&mut self, batch: &[(&str, &[u8])]) -> Result<Vec<bool>, StoreError> {
+        let values = self.0.values;
+        self.0.write(|txn| {
+            let mut inserted = Vec::with_capacity(batch.len());
+            for (id, bytes) in batch {
+                match values.put_with_flags(txn, PutFlags::NO_OVERWRITE, id.as_bytes(), bytes) {
+                    Ok(()) => inserted.push(true),
+                    Err(heed::Error::Mdb(heed::MdbError::KeyExist)) => inserted.push(false),
+                    Err(error) => return Err(error),
+                }
+            }
+            Ok(inserted)
+        })
+    }
+
+    /// Makes everything durable and closes the file.
+    pub fn finish(self) -> Result<(), StoreError> {
+        self.0.env.force_sync().map_err(lmdb(&self.0.path))?;
+        self.0.env.prepare_for_closing().wait();
+        Ok(())
+    }
+}
+
+impl KeyValueFile {
+    /// Opens or creates a file.
+    pub(super) fn open(path: &Path) -> Result<Self, StoreError> {
+        Self::open_with(path, EnvFlags::empty())
+    }
+
+    fn open_with(path: &Path, flags: EnvFlags) -> Result<Self, StoreError> {
+        let env = open(path, FIRST_MAP_BYTES, flags)?;
+        let values = env
             .create_databases_and_commit(env.write_txn().map_err(lmdb(path))?, |opener, txn| {
                 opener.create_database(txn, None).map(CommitOrAbort::<_, ()>::Commit)
             })
             .map_err(lmdb(path))?
             .unwrap_commit();
-        Ok(Self { path: path.to_owned(), env, images, map_bytes: FIRST_MAP_BYTES })
+        let map_bytes = env.info().map_size;
+        Ok(Self { path: path.to_owned(), env, values, map_bytes })
     }
 
-    /// The bytes stored under an id, or `None`.
-    pub fn get(&self, id: &str) -> Result<Option<Vec<u8>>, StoreError> {
+    /// The value of a key, or `None`.
+    pub(super) fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
         let txn = self.env.read_txn().map_err(lmdb(&self.path))?;
-        Ok(self.images.get(&txn, id).map_err(lmdb(&self.path))?.map(<[u8]>::to_vec))
+        Ok(self.values.get(&txn, key).map_err(lmdb(&self.path))?.map(<[u8]>::to_vec))
     }
 
-    /// Stores images whose ids are new; says for each whether it was. All or none of the batch is stored.
-    pub fn insert(&mut self, batch: &[(&str, &[u8])]) -> Result<Vec<bool>, StoreError> {
+    /// Sets the values of some keys, all or none.
+    pub(super) fn put(&mut self, rows: &[(&[u8], &[u8])]) -> Result<(), StoreError> {
+        let values = self.values;
+        self.write(|txn| rows.iter().try_for_each(|(key, value)| values.put(txn, key, value)))
+    }
+
+    /// One transaction, repeated with a larger map while the file is full.
+    fn write<T>(&mut self, work: impl Fn(&mut RwTxn<'_>) -> Result<T, heed::Error>) -> Result<T, StoreError> {
         loop {
-            match self.try_insert(batch) {
-                Ok(inserted) => return Ok(inserted),
+            let attempt = self.env.write_txn().and_then(|mut txn| {
+                let done = work(&mut txn)?;
+                txn.commit().map(|()| done)
+            });
+            match attempt {
+                Ok(done) => return Ok(done),
                 Err(heed::Error::Mdb(heed::MdbError::MapFull)) => self.grow()?,
                 Err(error) => return Err(lmdb(&self.path)(error)),
             }
         }
     }
 
-    /// Makes everything durable and closes the file.
-    pub fn finish(self) -> Result<(), StoreError> {
-        self.env.force_sync().map_err(lmdb(&self.path))?;
-        self.env.prepare_for_closing().wait();
-        Ok(())
-    }
-
-    fn try_insert(&self, batch: &[(&str, &[u8])]) -> Result<Vec<bool>, heed::Error> {
-        let mut txn = self.env.write_txn()?;
-        let mut inserted = Vec::with_capacity(batch.len());
-        for (id, bytes) in batch {
-            match self.images.put_with_flags(&mut txn, PutFlags::NO_OVERWRITE, id, bytes) {
-                Ok(()) => inserted.push(true),
-                Err(heed::Error::Mdb(heed::MdbError::KeyExist)) => inserted.push(false),
-                Err(error) => return Err(error),
-            }
-        }
-        txn.commit()?;
-        Ok(inserted)
-    }
-
     fn grow(&mut self) -> Result<(), StoreError> {
         self.map_bytes *= 2;
-        // SAFETY: no transaction of this process is open: `try_insert` has ended and dropped its own.
+        // SAFETY: no transaction of this process is open: `write` has ended and dropped its own.
         #[expect(unsafe_code, reason = "LMDB maps the file into memory")]
         let resized = unsafe { self.env.resize(self.map_bytes) };
         resized.map_err(lmdb(&self.path))
@@ -93,8 +132,30 @@ impl ImageStoreWriter {
 }
 
 impl ImageStore {
-    /// Opens a sealed file read-only and without a lock: nobody writes it any more.
-    pub fn open(path: &Path) -> Result<Self, StoreError> {
+    /// Opens sealed files read-only and without a lock: nobody writes them any more. Where two hold an id, the first counts.
+    pub fn open(paths: &[PathBuf]) -> Result<Self, StoreError> {
+        Ok(Self { segments: paths.iter().map(|path| Segment::open(path)).collect::<Result<_, _>>()? })
+    }
+
+    /// The bytes of an image, or `None`.
+    pub fn get(&self, id: &str) -> Result<Option<Vec<u8>>, StoreError> {
+        self.with(id, <[u8]>::to_vec)
+    }
+
+    /// What `read` makes of the bytes of an image where they lie, or `None`.
+    pub fn with<T>(&self, id: &str, read: impl FnOnce(&[u8]) -> T) -> Result<Option<T>, StoreError> {
+        for segment in &self.segments {
+            let txn = segment.env.read_txn().map_err(lmdb(&segment.path))?;
+            if let Some(bytes) = segment.images.get(&txn, id).map_err(lmdb(&segment.path))? {
+                return Ok(Some(read(bytes)));
+            }
+        }
+        Ok(None)
+    }
+}
+
+impl Segment {
+    fn open(path: &Path) -> Result<Self, StoreError> {
         if !path.exists() {
             return Err(StoreError::io(path)(std::io::ErrorKind::NotFound.into()));
         }
@@ -109,16 +170,6 @@ impl ImageStore {
             .flatten()
             .ok_or_else(|| StoreError::io(path)(std::io::ErrorKind::InvalidData.into()))?;
         Ok(Self { path: path.to_owned(), env, images })
-    }
-
-    /// The bytes of an image, or `None`.
-    pub fn get(&self, id: &str) -> Result<Option<Vec<u8>>, StoreError> {
-        let txn = self.begin()?;
-        Ok(self.images.get(&txn, id).map_err(lmdb(&self.path))?.map(<[u8]>::to_vec))
-    }
-
-    fn begin(&self) -> Result<RoTxn<'_, WithoutTls>, StoreError> {
-        self.env.read_txn().map_err(lmdb(&self.path))
     }
 }
 

@@ -1,24 +1,31 @@
 //! Where are the bytes, and are they whole?
 
+mod digest_cache;
 mod error;
 mod lmdb;
 mod local;
+mod objects;
 mod parquet;
 mod release;
 mod remote;
+mod row_filter;
 mod seal;
+mod source;
 mod workdir;
 
 use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
 
+pub use digest_cache::DigestCache;
 pub use error::StoreError;
 pub use lmdb::{ImageStore, ImageStoreWriter, MAX_KEY_BYTES};
 pub use local::{sync_folder, write_whole};
 pub use parquet::{TableBatch, TableReader, TableWriter, primitive_column, read_table, text_column, vector_column};
 pub use release::{latest_release, pipelines, publish};
-pub use seal::{Sealed, digest_file, new_nonce, open_artifact, read_manifest, seal};
+pub use row_filter::RowFilter;
+pub use seal::{Description, Sealed, digest_file, new_nonce, open_artifact, read_manifest, seal};
+pub use source::{SourceFile, SourceFolder};
 pub use workdir::Workdir;
 
 use local::LocalStore;
@@ -113,6 +120,11 @@ impl Store {
             Backend::Local(local) => Ok(local.path(prefix)),
             Backend::Remote(remote) => remote.fetch_folder(prefix, files, &self.cache.join("objects")),
         }
+    }
+
+    /// What is known of local files; held by one run at a time.
+    pub fn digests(&self) -> DigestCache {
+        DigestCache::open(&self.cache)
     }
 
     /// Where unfinished work lies: beside the artifacts if the store is local, in the cache otherwise.

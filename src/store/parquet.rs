@@ -8,7 +8,7 @@ use ::parquet::arrow::arrow_reader::{ParquetRecordBatchReader, ParquetRecordBatc
 use ::parquet::basic::Compression;
 use ::parquet::file::properties::WriterProperties;
 use arrow_array::cast::AsArray;
-use arrow_array::types::{ArrowPrimitiveType, Float32Type, UInt64Type};
+use arrow_array::types::{ArrowPrimitiveType, Float32Type, UInt32Type, UInt64Type};
 use arrow_array::{ArrayRef, FixedSizeListArray, PrimitiveArray, RecordBatch, StringArray};
 use arrow_schema::{DataType, SchemaRef};
 
@@ -107,6 +107,11 @@ impl TableBatch {
 
     /// A column of unsigned 64-bit integers.
     pub fn u64(&self, column: &'static str) -> Result<&PrimitiveArray<UInt64Type>, StoreError> {
+        self.primitive(column)
+    }
+
+    /// A column of unsigned 32-bit integers.
+    pub fn u32(&self, column: &'static str) -> Result<&PrimitiveArray<UInt32Type>, StoreError> {
         self.primitive(column)
     }
 

@@ -7,10 +7,10 @@ use std::sync::Arc;
 use bytes::Bytes;
 use futures::{StreamExt, TryStreamExt};
 use object_store::memory::InMemory;
-use object_store::path::Path as Key;
 use object_store::{ObjectStore, ObjectStoreExt, PutMode, PutPayload};
-use tokio::runtime::{Builder, Runtime};
+use tokio::runtime::Runtime;
 
+use super::objects::{new_runtime, parse_key};
 use super::{Created, StoreError, digest_file, write_whole};
 use crate::data::FileEntry;
 
@@ -29,16 +29,11 @@ impl RemoteStore {
     }
 
     fn new(objects: Arc<dyn ObjectStore>) -> Result<Self, StoreError> {
-        let runtime = Builder::new_multi_thread()
-            .worker_threads(2)
-            .enable_all()
-            .build()
-            .map_err(StoreError::io(Path::new("async runtime")))?;
-        Ok(Self { objects, runtime })
+        Ok(Self { objects, runtime: new_runtime()? })
     }
 
     pub(super) fn read(&self, key: &str) -> Result<Option<Bytes>, StoreError> {
-        let key = parse(key)?;
+        let key = parse_key(key)?;
         self.wait(async {
             match self.objects.get(&key).await {
                 Ok(found) => Ok(Some(found.bytes().await?)),
@@ -50,7 +45,7 @@ impl RemoteStore {
 
     /// After any error the key is read back: the write may have landed, and `AlreadyExists` may be our own.
     pub(super) fn create(&self, key: &str, bytes: &[u8]) -> Result<Created, StoreError> {
-        let path = parse(key)?;
+        let path = parse_key(key)?;
         let payload = PutPayload::from(bytes.to_vec());
         let put = self.wait(async { self.objects.put_opts(&path, payload, PutMode::Create.into()).await });
         let Err(error) = put else {
@@ -64,13 +59,13 @@ impl RemoteStore {
     }
 
     pub(super) fn replace(&self, key: &str, bytes: &[u8]) -> Result<(), StoreError> {
-        let key = parse(key)?;
+        let key = parse_key(key)?;
         let payload = PutPayload::from(bytes.to_vec());
         self.wait(async { self.objects.put(&key, payload).await.map(|_| ()) })
     }
 
     pub(super) fn list(&self, prefix: &str) -> Result<Vec<String>, StoreError> {
-        let prefix = parse(prefix)?;
+        let prefix = parse_key(prefix)?;
         let mut keys: Vec<String> = self.wait(async {
             self.objects.list(Some(&prefix)).map_ok(|meta| meta.location.to_string()).try_collect().await
         })?;
@@ -82,7 +77,7 @@ impl RemoteStore {
         let transfers = files.iter().map(|file| async move {
             let path = folder.join(file);
             let bytes = fs::read(&path).map_err(StoreError::io(&path))?;
-            let key = parse(&format!("{prefix}/{file}"))?;
+            let key = parse_key(&format!("{prefix}/{file}"))?;
             let put = self.objects.put(&key, PutPayload::from(bytes)).await;
             put.map(|_| ()).map_err(|source| StoreError::Object { source })
         });
@@ -116,8 +111,4 @@ impl RemoteStore {
     fn wait<T>(&self, work: impl Future<Output = object_store::Result<T>>) -> Result<T, StoreError> {
         self.runtime.block_on(work).map_err(|source| StoreError::Object { source })
     }
-}
-
-fn parse(key: &str) -> Result<Key, StoreError> {
-    Key::parse(key).map_err(|source| StoreError::Key { key: key.to_owned(), source })
 }

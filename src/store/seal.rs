@@ -14,13 +14,29 @@ use crate::data::{ArtifactKey, FileEntry, Fingerprint, MANIFEST_VERSION, Manifes
 pub struct Sealed {
     pub folder: PathBuf,
     pub manifest: Manifest,
+    /// Paths of the files that lie in the folders of other artifacts.
+    shared: BTreeMap<String, PathBuf>,
 }
 
 impl Sealed {
     /// The path of one of its files.
     pub fn path(&self, file: &str) -> PathBuf {
-        self.folder.join(file)
+        self.shared.get(file).cloned().unwrap_or_else(|| self.folder.join(file))
     }
+}
+
+/// What a manifest says beside the files.
+#[derive(Debug, Clone, Default)]
+pub struct Description {
+    /// Id of the stage.
+    pub stage: String,
+    /// Version of its code.
+    pub code: u32,
+    pub spec: serde_json::Value,
+    pub inputs: BTreeMap<String, Vec<Fingerprint>>,
+    pub stats: serde_json::Value,
+    /// Files of other artifacts that belong to this one too; each names its home.
+    pub shared: Vec<FileEntry>,
 }
 
 /// Seals the files below `folder` as `artifact`. If another run sealed the same fingerprint first, its content is
@@ -29,19 +45,19 @@ pub fn seal(
     store: &Store,
     folder: &Path,
     artifact: &ArtifactKey,
-    stage: &str,
-    spec: serde_json::Value,
-    inputs: BTreeMap<String, Vec<Fingerprint>>,
-    stats: serde_json::Value,
+    description: Description,
 ) -> Result<Manifest, StoreError> {
+    let Description { stage, code, spec, inputs, stats, shared } = description;
     let mut names = Vec::new();
     relative_files(folder, "", &mut names)?;
     names.sort();
     let mut files = Vec::with_capacity(names.len());
     for name in &names {
         let (bytes, digest) = digest_file(&folder.join(name))?;
-        files.push(FileEntry { path: name.clone(), bytes, digest });
+        files.push(FileEntry { path: name.clone(), bytes, digest, home: None });
     }
+    files.extend(shared);
+    files.sort_by(|a, b| a.path.cmp(&b.path));
     let prefix = artifact.prefix();
     if let Some(manifest) = read_manifest(store, artifact)? {
         return Ok(manifest);
@@ -51,7 +67,8 @@ pub fn seal(
         kind: "Artifact".to_owned(),
         version: MANIFEST_VERSION,
         artifact: artifact.clone(),
-        stage: stage.to_owned(),
+        code,
+        stage,
         spec,
         inputs,
         files,
@@ -74,16 +91,26 @@ pub fn read_manifest(store: &Store, artifact: &ArtifactKey) -> Result<Option<Man
 pub fn open_artifact(store: &Store, artifact: &ArtifactKey) -> Result<Sealed, StoreError> {
     let manifest = read_manifest(store, artifact)?
         .ok_or_else(|| StoreError::NoArtifact { key: artifact.to_string(), store: store.url().to_owned() })?;
-    let folder = store.local_folder(&artifact.prefix(), &manifest.files)?;
+    let own = |file: &&FileEntry| file.home.is_none();
+    let files: Vec<FileEntry> = manifest.files.iter().filter(own).cloned().collect();
+    let folder = store.local_folder(&artifact.prefix(), &files)?;
+    let mut shared = BTreeMap::new();
     for file in &manifest.files {
-        let path = folder.join(&file.path);
+        let path = match &file.home {
+            None => folder.join(&file.path),
+            Some(home) => {
+                let path = store.local_folder(&home.prefix(), std::slice::from_ref(file))?.join(&file.path);
+                shared.insert(file.path.clone(), path.clone());
+                path
+            }
+        };
         let found = fs::metadata(&path).map_err(StoreError::io(&path))?.len();
         if found != file.bytes {
             let key = format!("{artifact}/{}", file.path);
             return Err(StoreError::Damaged { key, expected: file.bytes, digest: file.digest.clone() });
         }
     }
-    Ok(Sealed { folder, manifest })
+    Ok(Sealed { folder, manifest, shared })
 }
 
 /// Length and BLAKE3 (64 hexadecimal characters) of a file, in constant memory.

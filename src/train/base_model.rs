@@ -58,6 +58,8 @@ pub(super) fn checkpoint_receipt(
         rows_in: 1,
         rows_out: 1,
         rows_quarantined: 0,
+        rows_left_out: 0,
+        shared: Vec::new(),
         files: files.map(|file| (*file).to_owned()).collect(),
         stats,
     }

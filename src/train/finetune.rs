@@ -49,7 +49,7 @@ impl Finetune {
 
     pub(super) fn materials(&self, context: &StageContext<'_>) -> Result<Materials, StageError> {
         let start = Checkpoint::open(&context.input(&self.spec.needs.model)?.sealed.folder)?;
-        let dataset = Dataset::open(&context.input(&self.spec.needs.data)?.sealed.folder)?;
+        let dataset = Dataset::open(&context.input(&self.spec.needs.data)?.sealed)?;
         let teacher = match &self.spec.needs.teacher {
             None => None,
             Some(id) => {

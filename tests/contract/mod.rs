@@ -1,3 +1,4 @@
 //! One suite, run for every implementation.
 
+mod formats;
 mod store;

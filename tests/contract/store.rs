@@ -1,11 +1,10 @@
 use std::collections::BTreeMap;
 use std::sync::Barrier;
 
-use serde_json::json;
 use tuwen::data::{ArtifactKey, ArtifactKind, FingerprintBuilder};
 use tuwen::store::{
-    Created, ImageStore, ImageStoreWriter, Store, Workdir, latest_release, open_artifact, pipelines, publish,
-    read_manifest, seal,
+    Created, Description, ImageStore, ImageStoreWriter, Store, Workdir, latest_release, open_artifact, pipelines,
+    publish, read_manifest, seal,
 };
 
 /// Runs a test on every kind of store.
@@ -28,7 +27,7 @@ fn sealed(store: &Store, name: &str) -> ArtifactKey {
     std::fs::write(workdir.out().join("rows.txt"), name).unwrap();
     std::fs::create_dir_all(workdir.out().join("deep")).unwrap();
     std::fs::write(workdir.out().join("deep/more.txt"), "more").unwrap();
-    seal(store, workdir.out(), &key, "stage", json!({}), BTreeMap::new(), json!({})).unwrap();
+    seal(store, workdir.out(), &key, Description { stage: "stage".to_owned(), ..Description::default() }).unwrap();
     workdir.remove().unwrap();
     key
 }
@@ -131,7 +130,7 @@ fn the_image_store_grows_by_itself_and_keeps_the_first_of_two() {
     assert!(writer.insert(&batch).unwrap().iter().all(|new| *new));
     assert_eq!(writer.insert(&[("3", b"other"), ("new", b"image")]).unwrap(), [false, true]);
     writer.finish().unwrap();
-    let store = ImageStore::open(&path).unwrap();
+    let store = ImageStore::open(&[path]).unwrap();
     assert_eq!(store.get("3").unwrap().unwrap(), large);
     assert_eq!(store.get("new").unwrap().unwrap(), b"image");
     assert_eq!(store.get("absent").unwrap(), None);

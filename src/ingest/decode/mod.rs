@@ -26,17 +26,15 @@ pub fn decode(bytes: &[u8]) -> Result<(Picture, &'static str), IngestError> {
 }
 
 fn decode_unguarded(bytes: &[u8]) -> Result<(Picture, &'static str), IngestError> {
-    let Ok(format) = image::guess_format(bytes) else {
-        return Err(unreadable("not a JPEG, PNG, WebP, GIF or BMP file"));
+    let (format, name) = recognise(bytes)?;
+    let picture = match format {
+        ImageFormat::Png => png::decode(bytes)?,
+        ImageFormat::Gif => gif::decode(bytes)?,
+        ImageFormat::Bmp => bmp::decode(bytes)?,
+        ImageFormat::Jpeg => decode_jpeg(bytes)?,
+        _ => generic(bytes, format)?,
     };
-    match format {
-        ImageFormat::Png => Ok((png::decode(bytes)?, "png")),
-        ImageFormat::Gif => Ok((gif::decode(bytes)?, "gif")),
-        ImageFormat::Bmp => Ok((bmp::decode(bytes)?, "bmp")),
-        ImageFormat::Jpeg => Ok((decode_jpeg(bytes)?, "jpeg")),
-        ImageFormat::WebP => Ok((generic(bytes, format)?, "webp")),
-        _ => Err(unreadable("not a JPEG, PNG, WebP, GIF or BMP file")),
-    }
+    Ok((picture, name))
 }
 
 fn decode_jpeg(bytes: &[u8]) -> Result<Picture, IngestError> {
@@ -49,6 +47,42 @@ fn decode_jpeg(bytes: &[u8]) -> Result<Picture, IngestError> {
         jpeg::Color::Cmyk => Mode::Cmyk,
     };
     Ok(Picture { width, height, mode, pixels })
+}
+
+/// Width, height and format of an image from its header, without decoding a pixel.
+pub fn inspect(bytes: &[u8]) -> Result<(u32, u32, &'static str), IngestError> {
+    match catch_unwind(AssertUnwindSafe(|| inspect_unguarded(bytes))) {
+        Ok(result) => result,
+        Err(_) => Err(unreadable("the decoder failed")),
+    }
+}
+
+fn inspect_unguarded(bytes: &[u8]) -> Result<(u32, u32, &'static str), IngestError> {
+    let (format, name) = recognise(bytes)?;
+    let (width, height) = match format {
+        ImageFormat::Jpeg => {
+            let header = jpeg::read_header(bytes).map_err(|error| unreadable(&error))?;
+            (header.width, header.height)
+        }
+        _ => {
+            let reader = ImageReader::with_format(Cursor::new(bytes), format);
+            reader.into_dimensions().map_err(|error| unreadable(&error))?
+        }
+    };
+    check_pixels(width, height)?;
+    Ok((width, height, name))
+}
+
+/// The format by its first bytes.
+fn recognise(bytes: &[u8]) -> Result<(ImageFormat, &'static str), IngestError> {
+    match image::guess_format(bytes) {
+        Ok(format @ ImageFormat::Png) => Ok((format, "png")),
+        Ok(format @ ImageFormat::Gif) => Ok((format, "gif")),
+        Ok(format @ ImageFormat::Bmp) => Ok((format, "bmp")),
+        Ok(format @ ImageFormat::Jpeg) => Ok((format, "jpeg")),
+        Ok(format @ ImageFormat::WebP) => Ok((format, "webp")),
+        _ => Err(unreadable("not a JPEG, PNG, WebP, GIF or BMP file")),
+    }
 }
 
 /// A format whose decoder gives the stored mode by itself.

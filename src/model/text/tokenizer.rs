@@ -68,6 +68,12 @@ impl Tokenizer {
         Encoding { unknown: kept.iter().filter(|id| **id == UNK).count(), ids, truncated }
     }
 
+    /// Tokens of a text with `[CLS]` and `[SEP]`, cut nowhere, and how many of them are `[UNK]`.
+    pub fn count(&self, text: &str) -> (usize, usize) {
+        let pieces = self.pieces(text);
+        (pieces.len() + 2, pieces.iter().filter(|id| **id == UNK).count())
+    }
+
     /// The word pieces of a text without special tokens.
     pub fn pieces(&self, text: &str) -> Vec<u32> {
         let mut pieces = Vec::new();

@@ -1,10 +1,12 @@
 //! Values that are well-formed but make no sense.
 use super::Problems;
 use crate::augment::AugmentSpec;
-use crate::ingest::{IngestSpec, SourceSpec};
+use crate::data::table::Table;
+use crate::ingest::{DecodeCheck, GroupBy, IngestSpec};
 use crate::model::{ConfigChanges, Tower, preset, text_preset};
 use crate::pipeline::node::Node;
 use crate::pipeline::spec::{PipelineSpec, StageSpec};
+use crate::store::RowFilter;
 use crate::train::FinetuneSpec;
 
 pub(super) fn check(root: &Node, spec: &PipelineSpec, problems: &mut Problems) {
@@ -40,22 +42,33 @@ pub(super) fn check(root: &Node, spec: &PipelineSpec, problems: &mut Problems) {
 }
 
 fn check_ingest(spec: &IngestSpec, report: &mut impl FnMut(&str, String, &str)) {
-    match (&spec.source, &spec.split) {
-        (SourceSpec::ChineseClip { splits, .. }, split) => {
-            if split.is_some() {
-                let message = "format `chinese-clip` brings its own splits".to_owned();
-                report("split", message, "remove `split`, or name the splits in `source.splits`");
-            }
-            let repeated = splits.iter().enumerate().any(|(at, name)| splits.iter().skip(at + 1).any(|n| n == name));
-            if splits.is_empty() || repeated {
-                report("source.splits", "splits must be named once each".to_owned(), "e.g. [train, valid, test]");
-            }
+    if let Some(splits) = spec.source.splits() {
+        if spec.split.is_some() {
+            let message = "this format brings its own splits".to_owned();
+            report("split", message, "remove `split`, or name the splits in `source`");
         }
-        (SourceSpec::Folder { .. }, Some(split)) if split.valid + split.test >= 1.0 => {
-            let message = format!("valid and test take {:.2} of the data", split.valid + split.test);
-            report("split", message, "leave something for training: their sum must be below 1");
+        let repeated = splits.iter().enumerate().any(|(at, name)| splits.iter().skip(at + 1).any(|n| n == name));
+        if splits.is_empty() || repeated {
+            report("source", "splits must be named once each".to_owned(), "e.g. splits: [train, valid, test]");
         }
-        _ => {}
+    }
+    if let Some(split) = spec.split.as_ref().filter(|split| split.valid + split.test >= 1.0) {
+        let message = format!("valid and test take {:.2} of the data", split.valid + split.test);
+        report("split", message, "leave something for training: their sum must be below 1");
+    }
+    if let (Some(split), DecodeCheck::Header) = (&spec.split, spec.decode)
+        && split.group_by.contains(&GroupBy::NearDuplicate)
+    {
+        let message = "near duplicates are found by their pixels".to_owned();
+        report("decode", message, "use `decode: full`, or leave `near-duplicate` out of `split.group_by`");
+    }
+    for (field, sql, table) in [
+        ("where.images", &spec.conditions.images, Table::Images),
+        ("where.texts", &spec.conditions.texts, Table::Texts),
+    ] {
+        if let Some(Err(error)) = sql.as_ref().map(|sql| RowFilter::new(sql, table.schema())) {
+            report(field, error.to_string(), "write a SQL condition such as `width >= 64`");
+        }
     }
 }
 

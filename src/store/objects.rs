@@ -1,0 +1,48 @@
+//! Connecting to an object store by URL.
+use std::path::Path;
+use std::sync::Arc;
+
+use object_store::aws::AmazonS3Builder;
+use object_store::azure::MicrosoftAzureBuilder;
+use object_store::gcp::GoogleCloudStorageBuilder;
+use object_store::memory::InMemory;
+use object_store::path::Path as Key;
+use object_store::prefix::PrefixStore;
+use object_store::{ObjectStore, ObjectStoreScheme};
+use tokio::runtime::{Builder, Runtime};
+use url::Url;
+
+use super::StoreError;
+
+/// The objects below a URL such as `s3://bucket/prefix`. Credentials, region and endpoint come from the environment,
+/// under the provider's own names.
+pub(super) fn connect(url: &str) -> Result<Arc<dyn ObjectStore>, StoreError> {
+    let unknown = |scheme: &str| StoreError::UnknownScheme { scheme: scheme.to_owned(), url: url.to_owned() };
+    let scheme = url.split("://").next().unwrap_or_default();
+    let parsed = Url::parse(url).map_err(|_| unknown(scheme))?;
+    let (kind, prefix) = ObjectStoreScheme::parse(&parsed).map_err(|_| unknown(scheme))?;
+    let object = |source| StoreError::Object { source };
+    let objects: Arc<dyn ObjectStore> = match kind {
+        ObjectStoreScheme::Memory => Arc::new(InMemory::new()),
+        ObjectStoreScheme::AmazonS3 => Arc::new(AmazonS3Builder::from_env().with_url(url).build().map_err(object)?),
+        ObjectStoreScheme::GoogleCloudStorage => {
+            Arc::new(GoogleCloudStorageBuilder::from_env().with_url(url).build().map_err(object)?)
+        }
+        ObjectStoreScheme::MicrosoftAzure => {
+            Arc::new(MicrosoftAzureBuilder::from_env().with_url(url).build().map_err(object)?)
+        }
+        _ => return Err(unknown(scheme)),
+    };
+    Ok(if prefix.as_ref().is_empty() { objects } else { Arc::new(PrefixStore::new(objects, prefix)) })
+}
+
+/// Two threads for transfers.
+pub(super) fn new_runtime() -> Result<Runtime, StoreError> {
+    let runtime = Builder::new_multi_thread().worker_threads(2).enable_all().build();
+    runtime.map_err(StoreError::io(Path::new("async runtime")))
+}
+
+/// A key as object stores write it.
+pub(super) fn parse_key(key: &str) -> Result<Key, StoreError> {
+    Key::parse(key).map_err(|source| StoreError::Key { key: key.to_owned(), source })
+}

@@ -1,0 +1,300 @@
+//! Files that somebody else wrote: a local folder, or a prefix of an object store. Only ever read.
+use std::fs::{self, File};
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use bytes::Bytes;
+use futures::{StreamExt, TryStreamExt};
+use object_store::path::Path as Key;
+use object_store::{GetOptions, ObjectMeta, ObjectStore, ObjectStoreExt};
+use rayon::prelude::*;
+use tokio::runtime::Runtime;
+use tokio::sync::mpsc;
+
+use super::digest_cache::DigestCache;
+use super::objects::{connect, new_runtime, parse_key};
+use super::{StoreError, new_nonce};
+
+/// Bytes of one request.
+const CHUNK_BYTES: u64 = 8 << 20;
+/// Requests for one file at the same time.
+const CHUNKS_AHEAD: usize = 4;
+/// Small files that are fetched at the same time.
+const FILES_AHEAD: usize = 32;
+
+/// A folder of files by `/`-separated names below it.
+#[derive(Debug, Clone)]
+pub struct SourceFolder {
+    root: String,
+    backend: Backend,
+}
+
+#[derive(Debug, Clone)]
+enum Backend {
+    Local(PathBuf),
+    Remote { objects: Arc<dyn ObjectStore>, runtime: Arc<Runtime> },
+}
+
+/// One file of a folder.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SourceFile {
+    /// Path below the folder, with forward slashes.
+    pub name: String,
+    pub bytes: u64,
+}
+
+impl SourceFolder {
+    /// Opens a path, `file://`, `s3://`, `gs://` or `az://`; credentials come from the provider's own variables.
+    pub fn open(root: &str) -> Result<Self, StoreError> {
+        let local = |path: &str| Backend::Local(PathBuf::from(path));
+        let backend = match root.split_once("://") {
+            None => local(root),
+            Some(("file", path)) => local(path),
+            Some(_) => Backend::Remote { objects: connect(root)?, runtime: Arc::new(new_runtime()?) },
+        };
+        Ok(Self { root: root.to_owned(), backend })
+    }
+
+    /// A local folder, or the folder that holds a file together with the file's name.
+    pub fn holding(path: &Path) -> Result<(Self, Option<String>), StoreError> {
+        if fs::metadata(path).map_err(StoreError::io(path))?.is_dir() {
+            return Ok((Self::open(&path.to_string_lossy())?, None));
+        }
+        let folder = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        Ok((Self::open(&folder.to_string_lossy())?, Some(name)))
+    }
+
+    /// A folder whose objects somebody else holds.
+    pub fn of_objects(root: &str, objects: Arc<dyn ObjectStore>) -> Result<Self, StoreError> {
+        Ok(Self { root: root.to_owned(), backend: Backend::Remote { objects, runtime: Arc::new(new_runtime()?) } })
+    }
+
+    /// What it was opened with.
+    pub fn root(&self) -> &str {
+        &self.root
+    }
+
+    /// The full name of a file, for messages.
+    pub fn display(&self, name: &str) -> PathBuf {
+        PathBuf::from(format!("{}/{name}", self.root.trim_end_matches('/')))
+    }
+
+    /// All files below the folder, sorted by name. Hidden ones are left out; a link is followed once it leads to a file.
+    pub fn list(&self) -> Result<Vec<SourceFile>, StoreError> {
+        let mut files = match &self.backend {
+            Backend::Local(root) => {
+                let mut files = Vec::new();
+                list_folder(root, "", &mut files)?;
+                files
+            }
+            Backend::Remote { objects, runtime } => runtime
+                .block_on(async {
+                    let entry = |meta: ObjectMeta| SourceFile { name: meta.location.to_string(), bytes: meta.size };
+                    objects.list(None).map_ok(entry).try_collect::<Vec<_>>().await
+                })
+                .map_err(|source| StoreError::Object { source })?,
+        };
+        files.sort_by(|a, b| a.name.cmp(&b.name));
+        Ok(files)
+    }
+
+    /// Whether the file is there.
+    pub fn contains(&self, name: &str) -> Result<bool, StoreError> {
+        match &self.backend {
+            Backend::Local(root) => Ok(root.join(name).is_file()),
+            Backend::Remote { .. } => match self.head(name) {
+                Ok(_) => Ok(true),
+                Err(StoreError::Object { source: object_store::Error::NotFound { .. } }) => Ok(false),
+                Err(error) => Err(error),
+            },
+        }
+    }
+
+    /// Reads a file from its beginning; of a remote one the next pieces are under way while this one is used.
+    pub fn reader(&self, name: &str) -> Result<Box<dyn Read + Send>, StoreError> {
+        match &self.backend {
+            Backend::Local(root) => {
+                let path = root.join(name);
+                // Without this a folder, a pipe or a device would be opened, and fail or hang later.
+                let regular = fs::metadata(&path).map_err(StoreError::io(&path))?.is_file();
+                if !regular {
+                    return Err(StoreError::NotAFile { path });
+                }
+                Ok(Box::new(File::open(&path).map_err(StoreError::io(&path))?))
+            }
+            Backend::Remote { objects, runtime } => {
+                let meta = self.head(name)?;
+                let (sender, receiver) = mpsc::channel(CHUNKS_AHEAD);
+                runtime.spawn(stream(Arc::clone(objects), meta, sender));
+                Ok(Box::new(RemoteReader { receiver, piece: Bytes::new(), _runtime: Arc::clone(runtime) }))
+            }
+        }
+    }
+
+    /// The bytes of one file of at most `limit` bytes.
+    pub fn read(&self, name: &str, limit: u64) -> Result<Vec<u8>, StoreError> {
+        let too_large = |bytes: u64| StoreError::TooLarge { path: self.display(name), bytes, limit };
+        match &self.backend {
+            Backend::Local(root) => {
+                let path = root.join(name);
+                let metadata = fs::metadata(&path).map_err(StoreError::io(&path))?;
+                match metadata.len() {
+                    _ if !metadata.is_file() => Err(StoreError::NotAFile { path }),
+                    bytes if bytes > limit => Err(too_large(bytes)),
+                    _ => fs::read(&path).map_err(StoreError::io(&path)),
+                }
+            }
+            Backend::Remote { objects, runtime } => {
+                let key = parse_key(name)?;
+                runtime.block_on(async {
+                    let found = objects.get(&key).await.map_err(|source| StoreError::Object { source })?;
+                    match found.meta.size {
+                        bytes if bytes > limit => Err(too_large(bytes)),
+                        _ => Ok(found.bytes().await.map_err(|source| StoreError::Object { source })?.to_vec()),
+                    }
+                })
+            }
+        }
+    }
+
+    /// Several small files at the same time, in order.
+    pub fn read_many(&self, names: &[&str], limit: u64) -> Vec<Result<Vec<u8>, StoreError>> {
+        match &self.backend {
+            Backend::Local(_) => names.par_iter().map(|name| self.read(name, limit)).collect(),
+            Backend::Remote { objects, runtime } => runtime.block_on(async {
+                let fetch = |name: &str| {
+                    let (key, path) = (parse_key(name), self.display(name));
+                    async move {
+                        let found = objects.get(&key?).await.map_err(|source| StoreError::Object { source })?;
+                        match found.meta.size {
+                            bytes if bytes > limit => Err(StoreError::TooLarge { path, bytes, limit }),
+                            _ => Ok(found.bytes().await.map_err(|source| StoreError::Object { source })?.to_vec()),
+                        }
+                    }
+                };
+                let transfers: Vec<_> = names.iter().map(|name| fetch(name)).collect();
+                futures::stream::iter(transfers).buffered(FILES_AHEAD).collect().await
+            }),
+        }
+    }
+
+    /// A path where the file can be opened at any place: its own, or that of a copy in `scratch`.
+    pub fn local(&self, name: &str, scratch: &Path) -> Result<PathBuf, StoreError> {
+        if let Backend::Local(root) = &self.backend {
+            return Ok(root.join(name));
+        }
+        let version = blake3::hash(format!("{}\n{name}\n{}", self.root, self.version(name)?).as_bytes());
+        let path = scratch.join("sources").join(version.to_hex().as_str());
+        if path.exists() {
+            return Ok(path);
+        }
+        let folder = scratch.join("sources");
+        fs::create_dir_all(&folder).map_err(StoreError::io(&folder))?;
+        let temporary = folder.join(format!(".{}", new_nonce()?));
+        let mut file = File::create(&temporary).map_err(StoreError::io(&temporary))?;
+        io::copy(&mut self.reader(name)?, &mut file).map_err(StoreError::io(&self.display(name)))?;
+        fs::rename(&temporary, &path).map_err(StoreError::io(&path))?;
+        Ok(path)
+    }
+
+    /// What changes whenever the content does: BLAKE3 of a local file, the entity tag of a remote one.
+    pub fn digest(&self, name: &str, cache: &DigestCache) -> Result<String, StoreError> {
+        match &self.backend {
+            Backend::Local(root) => cache.digest(&root.join(name)),
+            Backend::Remote { .. } => self.version(name),
+        }
+    }
+
+    /// BLAKE3 of the content if it is known without reading it.
+    pub fn known_digest(&self, name: &str, cache: &DigestCache) -> Option<String> {
+        match &self.backend {
+            Backend::Local(root) => cache.known(&root.join(name)),
+            Backend::Remote { .. } => None,
+        }
+    }
+
+    fn version(&self, name: &str) -> Result<String, StoreError> {
+        let meta = self.head(name)?;
+        let tag = meta.e_tag.unwrap_or_else(|| meta.last_modified.to_rfc3339());
+        Ok(format!("{}:{tag}", meta.size))
+    }
+
+    fn head(&self, name: &str) -> Result<ObjectMeta, StoreError> {
+        let Backend::Remote { objects, runtime } = &self.backend else {
+            return Err(StoreError::io(&self.display(name))(io::ErrorKind::Unsupported.into()));
+        };
+        let key = parse_key(name)?;
+        runtime.block_on(objects.head(&key)).map_err(|source| StoreError::Object { source })
+    }
+}
+
+/// Sends a file piece by piece. Every request names the version that the first one found, so that a file which is
+/// replaced meanwhile is an error and not a mixture.
+async fn stream(objects: Arc<dyn ObjectStore>, meta: ObjectMeta, sender: mpsc::Sender<object_store::Result<Bytes>>) {
+    let starts = (0..meta.size).step_by(CHUNK_BYTES as usize);
+    let piece = |start: u64| {
+        let (objects, key): (_, Key) = (Arc::clone(&objects), meta.location.clone());
+        let options = GetOptions {
+            range: Some((start..meta.size.min(start + CHUNK_BYTES)).into()),
+            if_match: meta.e_tag.clone(),
+            ..GetOptions::default()
+        };
+        async move { objects.get_opts(&key, options).await?.bytes().await }
+    };
+    let mut pieces = futures::stream::iter(starts.map(piece)).buffered(CHUNKS_AHEAD);
+    while let Some(piece) = pieces.next().await {
+        // The reader is gone once its user has seen enough.
+        if sender.send(piece).await.is_err() {
+            return;
+        }
+    }
+}
+
+struct RemoteReader {
+    receiver: mpsc::Receiver<object_store::Result<Bytes>>,
+    piece: Bytes,
+    _runtime: Arc<Runtime>,
+}
+
+impl Read for RemoteReader {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        while self.piece.is_empty() {
+            match self.receiver.blocking_recv() {
+                None => return Ok(0),
+                Some(Ok(piece)) => self.piece = piece,
+                Some(Err(error)) => {
+                    let kind = match &error {
+                        object_store::Error::NotFound { .. } => io::ErrorKind::NotFound,
+                        object_store::Error::PermissionDenied { .. } => io::ErrorKind::PermissionDenied,
+                        _ => io::ErrorKind::ConnectionAborted,
+                    };
+                    return Err(io::Error::new(kind, error));
+                }
+            }
+        }
+        let count = buffer.len().min(self.piece.len());
+        buffer[..count].copy_from_slice(&self.piece.split_to(count));
+        Ok(count)
+    }
+}
+
+fn list_folder(folder: &Path, prefix: &str, files: &mut Vec<SourceFile>) -> Result<(), StoreError> {
+    for entry in fs::read_dir(folder).map_err(StoreError::io(folder))? {
+        let entry = entry.map_err(StoreError::io(folder))?;
+        let name = entry.file_name().to_string_lossy().into_owned();
+        if name.starts_with('.') {
+            continue;
+        }
+        let kind = entry.file_type().map_err(StoreError::io(&entry.path()))?;
+        if kind.is_dir() {
+            list_folder(&entry.path(), &format!("{prefix}{name}/"), files)?;
+        } else if let Ok(metadata) = fs::metadata(entry.path())
+            && metadata.is_file()
+        {
+            files.push(SourceFile { name: format!("{prefix}{name}"), bytes: metadata.len() });
+        }
+    }
+    Ok(())
+}
