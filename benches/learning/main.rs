@@ -10,7 +10,7 @@ use tuwen::data::{Manifest, Split};
 use tuwen::ingest::Dataset;
 use tuwen::model::{Checkpoint, NamedTensor, StateDict, Tokenizer, normalize_caption, write_safetensors};
 use tuwen::store::{Sealed, Store, open_artifact};
-use tuwen::train::{Loader, LoaderOptions, PositivesRule, SamplerRule};
+use tuwen::train::{DroppedItems, Loader, LoaderOptions, PositivesRule, SamplerRule};
 
 const SEED: u64 = 123;
 const BATCH_SIZE: usize = 64;
@@ -36,6 +36,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         augment: Vec::new(),
         positives: PositivesRule::Own,
         sampler: SamplerRule::Shuffled,
+        dropped: DroppedItems::default(),
         seed: SEED,
     };
     let loader = Loader::new(&dataset, "data", options)?;

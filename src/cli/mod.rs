@@ -2,6 +2,7 @@
 
 mod check;
 mod console;
+mod datasets;
 mod device;
 mod encode;
 mod failure;
@@ -60,6 +61,14 @@ enum Command {
     FindLr(find_lr::FindLrArgs),
     /// Search the newest published index by text or image.
     Search(search::SearchArgs),
+    /// Describe a data set in numbers and with a contact sheet.
+    Show(datasets::ShowArgs),
+    /// Say what changed between two versions of a data set.
+    Diff(datasets::DiffArgs),
+    /// List the rows that could not be used.
+    Quarantine(datasets::QuarantineArgs),
+    /// Write a data set in the formats of others.
+    Export(datasets::ExportArgs),
     /// List architectures; show, import and export checkpoints.
     Model(model::ModelArgs),
     /// Encode images and texts into feature files.
@@ -87,6 +96,10 @@ pub fn main() -> ExitCode {
         Command::Preview(args) => preview::run(&args, &console),
         Command::FindLr(args) => find_lr::run(&args, &console),
         Command::Search(args) => search::run(&args),
+        Command::Show(args) => datasets::show(&args),
+        Command::Diff(args) => datasets::diff(&args),
+        Command::Quarantine(args) => datasets::quarantine(&args),
+        Command::Export(args) => datasets::export_dataset(&args, &console),
         Command::Model(args) => model::run(&args),
         Command::Encode(args) => encode::run(&args, &console),
         Command::Device(args) => device::run(&args),

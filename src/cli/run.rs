@@ -10,7 +10,7 @@ use super::console::Console;
 use super::setup::{DeviceArgs, StoreArgs, new_run_id, read_pipeline, watch_signals};
 use super::{Failure, Output};
 use crate::data::ArtifactKind;
-use crate::evaluate::{Score, read_scores};
+use crate::evaluate::{ALL_QUERIES, Score, read_scores};
 use crate::pipeline::{RunOptions, RunOutcome, Unfinished, compile};
 use crate::stage::Monitor;
 use crate::store::{Store, open_artifact};
@@ -97,7 +97,7 @@ fn text(outcome: &RunOutcome, scores: &[Score], report: Option<&str>, seconds: f
 
 /// Checkpoints by data sets.
 fn matrix(scores: &[Score]) -> String {
-    let mean: Vec<&Score> = scores.iter().filter(|score| score.metric == "mean_recall").collect();
+    let mean: Vec<&Score> = scores.iter().filter(|s| s.metric == "mean_recall" && s.subset == ALL_QUERIES).collect();
     let mut datasets: Vec<&str> = Vec::new();
     let mut models: Vec<&str> = Vec::new();
     for score in &mean {

@@ -11,6 +11,8 @@ use super::Fingerprint;
 pub enum ArtifactKind {
     /// Tables `images`, `texts`, `pairs`, `quarantine` and the LMDB image store.
     Dataset,
+    /// Table `leaks`.
+    Audit,
     /// Weights, model configuration, tokenizer and training log.
     Checkpoint,
     /// Table `embeddings`, one file per model, data set and shard.
@@ -28,6 +30,7 @@ impl ArtifactKind {
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Dataset => "dataset",
+            Self::Audit => "audit",
             Self::Checkpoint => "checkpoint",
             Self::Embeddings => "embeddings",
             Self::Index => "index",

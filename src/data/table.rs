@@ -11,6 +11,7 @@ pub enum Table {
     Texts,
     Pairs,
     Quarantine,
+    Leaks,
     Embeddings,
     Features,
     Qrels,
@@ -19,11 +20,12 @@ pub enum Table {
 }
 
 impl Table {
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Images,
         Self::Texts,
         Self::Pairs,
         Self::Quarantine,
+        Self::Leaks,
         Self::Embeddings,
         Self::Features,
         Self::Qrels,
@@ -38,6 +40,7 @@ impl Table {
             Self::Texts => "texts",
             Self::Pairs => "pairs",
             Self::Quarantine => "quarantine",
+            Self::Leaks => "leaks",
             Self::Embeddings => "embeddings",
             Self::Features => "features",
             Self::Qrels => "qrels",
@@ -48,7 +51,7 @@ impl Table {
 
     /// The schema; the vector of `embeddings` and `features` has `dimension` entries, other tables ignore it.
     pub fn schema_with_dimension(self, dimension: usize) -> SchemaRef {
-        use DataType::{Float64, Int64, UInt32, UInt64, Utf8};
+        use DataType::{Boolean, Float64, Int64, UInt32, UInt64, Utf8};
         let fields = match self {
             Self::Images => vec![
                 required("image_id", Utf8),
@@ -79,6 +82,17 @@ impl Table {
                 required("id", Utf8),
                 required("reason", Utf8),
             ],
+            Self::Leaks => vec![
+                required("data", Utf8),
+                required("split", Utf8),
+                required("kind", Utf8),
+                required("id", Utf8),
+                required("reason", Utf8),
+                required("other_data", Utf8),
+                required("other_split", Utf8),
+                required("other_id", Utf8),
+                required("dropped", Boolean),
+            ],
             Self::Embeddings => vec![
                 required("id", Utf8),
                 required("kind", Utf8),
@@ -104,6 +118,7 @@ impl Table {
                 required("model", Utf8),
                 required("dataset", Utf8),
                 required("split", Utf8),
+                required("subset", Utf8),
                 required("direction", Utf8),
                 required("metric", Utf8),
                 required("value", Float64),

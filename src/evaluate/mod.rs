@@ -14,20 +14,20 @@ use serde_json::json;
 
 use crate::data::table::Table;
 use crate::embed::EmbeddingSummary;
-use crate::ingest::{Dataset, table_file};
+use crate::ingest::{Dataset, Leaks, table_file};
 use crate::stage::{Shard, ShardReceipt, Stage, StageContext, StageError};
 
 pub use error::EvaluateError;
 pub use hit::{chance, score};
 pub use metric::Metric;
 pub use rankings::{Ranking, RankingGroup, RankingWriter, write_qrels};
-pub use scores::{Direction, Score, read_scores, write_scores};
+pub use scores::{ALL_QUERIES, Direction, Score, UNLEAKED_QUERIES, read_scores, write_scores};
 pub use spec::{EvaluateNeeds, EvaluateSpec};
 
 use task::RetrievalTask;
 
 /// Version of the stage's results.
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;
 
 /// The name under which chance level stands in the table.
 pub const CHANCE: &str = "chance";
@@ -42,6 +42,10 @@ impl Stage for Evaluate {
     fn run_shard(&self, context: &StageContext<'_>, shard: &Shard) -> Result<ShardReceipt, StageError> {
         let folder = &context.input(&self.spec.needs.embeddings)?.sealed.folder;
         let summary = EmbeddingSummary::open(folder)?;
+        let leaks = match &self.spec.needs.audit {
+            Some(audit) => Some(Leaks::open(&context.input(audit)?.sealed.folder)?),
+            None => None,
+        };
         let mut scores = Vec::new();
         let mut qrels = Vec::new();
         let mut rankings = RankingWriter::create(context.out)?;
@@ -49,7 +53,7 @@ impl Stage for Evaluate {
         let progress = context.monitor.begin(context.stage, Some(cells), "cells");
         for data in &summary.data {
             let dataset = Dataset::open(&context.input(data)?.sealed)?;
-            let task = RetrievalTask::new(data, &dataset, self.spec.split)?;
+            let task = RetrievalTask::new(data, &dataset, self.spec.split, leaks.as_ref())?;
             qrels.extend(task.qrels());
             scores.extend(task.chance_scores(&self.spec.metrics));
             for model in &summary.models {

@@ -1,4 +1,4 @@
-//! The table `scores`: one value per model, data set, split, direction and metric.
+//! The table `scores`: one value per model, data set, split, subset, direction and metric.
 use std::path::Path;
 
 use arrow_array::types::{Float64Type, UInt64Type};
@@ -28,6 +28,11 @@ impl Direction {
     }
 }
 
+/// Every labelled query.
+pub const ALL_QUERIES: &str = "all";
+/// Queries that, with everything relevant to them, have no counterpart in training data.
+pub const UNLEAKED_QUERIES: &str = "unleaked";
+
 /// One row of the table.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Score {
@@ -35,6 +40,8 @@ pub struct Score {
     pub model: String,
     pub dataset: String,
     pub split: String,
+    /// [`ALL_QUERIES`] or [`UNLEAKED_QUERIES`].
+    pub subset: String,
     pub direction: String,
     pub metric: String,
     /// A fraction in 0..=1.
@@ -50,6 +57,7 @@ pub fn write_scores(folder: &Path, scores: &[Score]) -> Result<u64, StoreError> 
         text_column(scores.iter().map(|s| &s.model)),
         text_column(scores.iter().map(|s| &s.dataset)),
         text_column(scores.iter().map(|s| &s.split)),
+        text_column(scores.iter().map(|s| &s.subset)),
         text_column(scores.iter().map(|s| &s.direction)),
         text_column(scores.iter().map(|s| &s.metric)),
         primitive_column::<Float64Type>(scores.iter().map(|s| s.value)),
@@ -67,6 +75,7 @@ pub fn read_scores(folder: &Path) -> Result<Vec<Score>, StoreError> {
             model: text("model")?,
             dataset: text("dataset")?,
             split: text("split")?,
+            subset: text("subset")?,
             direction: text("direction")?,
             metric: text("metric")?,
             value: batch.primitive::<Float64Type>("value")?.value(row),

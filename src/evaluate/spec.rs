@@ -24,6 +24,9 @@ pub struct EvaluateSpec {
 pub struct EvaluateNeeds {
     /// A stage of kind `embed`.
     pub embeddings: String,
+    /// A stage of kind `audit`: then every score is given for the queries without a leak too.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub audit: Option<String>,
 }
 
 fn default_metrics() -> Vec<Metric> {

@@ -3,11 +3,11 @@ use std::collections::HashMap;
 use std::path::Path;
 
 use super::rankings::{Ranking, RankingGroup};
-use super::scores::{Direction, Score};
+use super::scores::{ALL_QUERIES, Direction, Score, UNLEAKED_QUERIES};
 use super::{CHANCE, EvaluateError, Metric, chance, score};
 use crate::data::{ItemKind, Split, best_rank, top_k};
 use crate::embed::{EmbeddingSummary, Embeddings};
-use crate::ingest::{Dataset, Pair};
+use crate::ingest::{Dataset, Leaks, Pair};
 use crate::model::{ComputeDevice, Gallery};
 use crate::stage::StageError;
 
@@ -23,6 +23,8 @@ pub struct RetrievalTask {
     texts: Vec<String>,
     /// Positions of the relevant images of every text, and the reverse.
     relevant: HashMap<Direction, Vec<Vec<usize>>>,
+    /// Whether an image or a text has a counterpart in training data, where that was looked for.
+    leaked: Option<HashMap<Direction, Vec<bool>>>,
 }
 
 /// What one model did in one direction.
@@ -30,12 +32,14 @@ pub struct Measured {
     pub direction: Direction,
     /// Rank of the first relevant document of every labelled query.
     ranks: Vec<usize>,
+    /// The same for the queries without a leak.
+    unleaked_ranks: Option<Vec<usize>>,
     pub rankings: Vec<Ranking>,
 }
 
 impl RetrievalTask {
     /// The split of choice, or the held-out one: test where it has labels, else valid.
-    pub fn new(data: &str, dataset: &Dataset, split: Option<Split>) -> Result<Self, StageError> {
+    pub fn new(data: &str, dataset: &Dataset, split: Option<Split>, leaks: Option<&Leaks>) -> Result<Self, StageError> {
         let candidates = split.map_or(vec![Split::Test, Split::Valid], |split| vec![split]);
         let mut found = None;
         for candidate in candidates {
@@ -55,7 +59,24 @@ impl RetrievalTask {
         let images = dataset.image_ids(chosen)?;
         let texts: Vec<String> = dataset.texts(chosen)?.into_iter().map(|text| text.id).collect();
         let relevant = relevance(&images, &texts, &pairs);
-        Ok(Self { data: data.to_owned(), split: chosen, images, texts, relevant })
+        let mut task = Self { data: data.to_owned(), split: chosen, images, texts, relevant, leaked: None };
+        task.leaked = leaks.map(|leaks| Direction::ALL.map(|side| (side, task.leaked_queries(side, leaks))).into());
+        Ok(task)
+    }
+
+    /// For each query whether it, or anything relevant to it, was seen in training.
+    fn leaked_queries(&self, direction: Direction, leaks: &Leaks) -> Vec<bool> {
+        let (queries, documents) = self.sides(direction);
+        let (asks, answers) = match direction {
+            Direction::TextToImage => (ItemKind::Text, ItemKind::Image),
+            Direction::ImageToText => (ItemKind::Image, ItemKind::Text),
+        };
+        let answers: Vec<bool> = documents.iter().map(|id| leaks.contains(&self.data, answers, id)).collect();
+        let query = |(id, relevant): (&String, &Vec<usize>)| {
+            leaks.contains(&self.data, asks, id)
+                || relevant.iter().any(|position| answers.get(*position).copied().unwrap_or(false))
+        };
+        queries.iter().zip(self.relevant(direction)).map(query).collect()
     }
 
     /// Query and relevant document, both directions.
@@ -99,7 +120,12 @@ impl RetrievalTask {
     /// The rows of one measurement.
     pub fn scores(&self, model: &str, measured: &Measured, metrics: &[Metric]) -> Vec<Score> {
         let value = |metric| score(metric, &measured.ranks);
-        self.rows(model, measured.direction, metrics, measured.ranks.len(), value)
+        let mut rows = self.rows(model, ALL_QUERIES, measured.direction, metrics, measured.ranks.len(), value);
+        if let Some(ranks) = measured.unleaked_ranks.as_ref().filter(|ranks| !ranks.is_empty()) {
+            let value = |metric| score(metric, ranks);
+            rows.extend(self.rows(model, UNLEAKED_QUERIES, measured.direction, metrics, ranks.len(), value));
+        }
+        rows
     }
 
     /// The rows of chance level.
@@ -109,7 +135,7 @@ impl RetrievalTask {
             let counts: Vec<usize> = self.relevant(direction).iter().map(Vec::len).filter(|count| *count > 0).collect();
             let documents = self.sides(direction).1.len();
             let value = |metric| chance(metric, &counts, documents);
-            rows.extend(self.rows(CHANCE, direction, metrics, counts.len(), value));
+            rows.extend(self.rows(CHANCE, ALL_QUERIES, direction, metrics, counts.len(), value));
         }
         rows
     }
@@ -121,6 +147,7 @@ impl RetrievalTask {
     fn rows(
         &self,
         model: &str,
+        subset: &str,
         direction: Direction,
         metrics: &[Metric],
         queries: usize,
@@ -131,6 +158,7 @@ impl RetrievalTask {
             model: model.to_owned(),
             dataset: self.data.clone(),
             split: self.split.to_string(),
+            subset: subset.to_owned(),
             direction: direction.as_str().to_owned(),
             metric: metric.to_string(),
             value: value(*metric),
@@ -148,15 +176,21 @@ impl RetrievalTask {
         device: &ComputeDevice,
     ) -> Result<Measured, StageError> {
         let gallery = Gallery::new(documents.vectors.clone(), documents.dimension, device);
-        let mut measured = Measured { direction, ranks: Vec::new(), rankings: Vec::new() };
-        let labelled = queries.ids.iter().zip(self.relevant(direction));
+        let leaked = self.leaked.as_ref().and_then(|leaked| leaked.get(&direction));
+        let unleaked_ranks = leaked.map(|_| Vec::new());
+        let mut measured = Measured { direction, ranks: Vec::new(), unleaked_ranks, rankings: Vec::new() };
+        let labelled = queries.ids.iter().zip(self.relevant(direction)).enumerate();
         let blocks = queries.vectors.chunks(QUERY_BLOCK * queries.dimension);
         let mut labelled = labelled.into_iter();
         for block in blocks {
             let scores = gallery.scores(block)?;
-            for (scores, (query, relevant)) in scores.chunks(gallery.rows()).zip(labelled.by_ref()) {
+            for (scores, (position, (query, relevant))) in scores.chunks(gallery.rows()).zip(labelled.by_ref()) {
                 let Some(rank) = best_rank(scores, relevant) else { continue };
                 measured.ranks.push(rank);
+                let clean = leaked.is_some_and(|leaked| !leaked.get(position).copied().unwrap_or(false));
+                if let (true, Some(ranks)) = (clean, &mut measured.unleaked_ranks) {
+                    ranks.push(rank);
+                }
                 let best = top_k(scores, RANKING_DEPTH).into_iter().filter_map(|position| {
                     let id = documents.ids.get(position)?;
                     Some((self.document_id(direction, id), *scores.get(position)?))

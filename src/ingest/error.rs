@@ -40,6 +40,10 @@ pub enum IngestError {
         "{quarantined} of {rows} rows are bad, {allowed:.1} % may be; first: {first}; see {table} or raise `max_quarantine`"
     )]
     TooManyBadRows { quarantined: u64, rows: u64, allowed: f64, first: String, table: PathBuf },
+    #[error(
+        "{found} leaks into validation or test: {summary}; first: {first}; mend the splits, or set `on_leak` to drop or warn"
+    )]
+    Leaked { found: u64, summary: String, first: String },
     #[error("image is not readable: {reason}")]
     Decode { reason: String },
 }
@@ -61,9 +65,9 @@ impl IngestError {
     /// What a caller can do about it.
     pub fn class(&self) -> ErrorClass {
         match self {
-            Self::Io { source, .. } | Self::Tar { source, .. } => ErrorClass::of_io(source),
+            Self::Io { source, .. } | Self::Tar { source, .. } => class_of(source),
             Self::Csv { source, .. } => match source.kind() {
-                csv::ErrorKind::Io(source) => ErrorClass::of_io(source),
+                csv::ErrorKind::Io(source) => class_of(source),
                 _ => ErrorClass::BadInput,
             },
             Self::Store(error) => error.class(),
@@ -76,6 +80,14 @@ impl IngestError {
     pub fn is_of_one_row(&self) -> bool {
         matches!(self, Self::Decode { .. } | Self::Missing { .. } | Self::NotAFile { .. })
             || matches!(self, Self::Store(StoreError::TooLarge { .. }))
+    }
+}
+
+/// What neither the system nor the network reports comes from a decoder: the data are at fault.
+fn class_of(error: &std::io::Error) -> ErrorClass {
+    match ErrorClass::of_io(error) {
+        ErrorClass::LocalIo if error.raw_os_error().is_none() => ErrorClass::BadInput,
+        class => class,
     }
 }
 

@@ -22,7 +22,7 @@ pub struct Groups {
 
 /// Sets that grow together.
 #[derive(Debug, Default)]
-struct UnionFind {
+pub(super) struct UnionFind {
     parents: Vec<usize>,
 }
 
@@ -137,12 +137,17 @@ fn connect<K: std::hash::Hash + Eq>(sets: &mut UnionFind, first: &mut HashMap<K,
 }
 
 impl UnionFind {
+    /// As many sets of one.
+    pub(super) fn of(count: usize) -> Self {
+        Self { parents: (0..count).collect() }
+    }
+
     fn add(&mut self) -> usize {
         self.parents.push(self.parents.len());
         self.parents.len() - 1
     }
 
-    fn root(&self, mut index: usize) -> usize {
+    pub(super) fn root(&self, mut index: usize) -> usize {
         while let Some(parent) = self.parents.get(index)
             && *parent != index
         {
@@ -151,7 +156,7 @@ impl UnionFind {
         index
     }
 
-    fn join(&mut self, a: usize, b: usize) {
+    pub(super) fn join(&mut self, a: usize, b: usize) {
         let (a, b) = (self.root(a), self.root(b));
         let (first, second) = (a.min(b), a.max(b));
         if let Some(parent) = self.parents.get_mut(second) {

@@ -1,13 +1,16 @@
 //! What came in? Reads a source of any format into tables and an image store; bad rows go to quarantine.
 
+mod audit;
 mod base64;
 mod captions;
 mod chinese_clip;
 mod compressed;
 mod dataset;
 mod decode;
+mod difference;
 mod error;
 mod examine;
+mod export;
 mod flickr30k_cn;
 mod folder;
 mod formats;
@@ -30,6 +33,7 @@ mod seen;
 mod source;
 mod spec;
 mod split_rule;
+mod statistics;
 mod tally;
 mod text_batch;
 mod text_key;
@@ -42,10 +46,13 @@ use crate::data::{Fingerprint, FingerprintBuilder, Split};
 use crate::stage::{Shard, ShardReceipt, Stage, StageContext, StageError};
 use crate::store::{DigestCache, SourceFolder};
 
+pub use audit::{Audit, AuditNeeds, AuditSpec, Leak, Leaks, OnLeak};
 pub use chinese_clip::file_rows;
 pub use dataset::{Dataset, Pair, Text};
 pub use decode::decode;
+pub use difference::{Difference, difference};
 pub use error::IngestError;
+pub use export::{ExportFormat, Exported, export};
 pub use folder::image_rows as folder_rows;
 pub use lines::LineKind;
 pub use normalize_text::{TextNormalization, normalize_text};
@@ -53,6 +60,7 @@ pub use picture::{Mode, Picture, rounded_product};
 pub use source::{ImageContent, ImageRow, SourceRow, SourceRows};
 pub use spec::{DecodeCheck, GroupBy, IdenticalImages, IngestSpec, SourceSpec, SplitSpec, WhereSpec};
 pub use split_rule::SplitRule;
+pub use statistics::{Quantiles, Statistics};
 pub use writer::table_file;
 
 use examine::Examiner;
@@ -63,6 +71,9 @@ use writer::{DatasetWriter, Written};
 
 /// Version of the stage's results.
 pub const VERSION: u32 = 3;
+
+/// Counts and distributions of a data set.
+pub const STATISTICS_FILE: &str = "statistics.json";
 
 /// Larger image files are refused before they are read.
 pub const MAX_IMAGE_BYTES: usize = 64 << 20;
@@ -103,6 +114,10 @@ impl Stage for Ingest {
         }
         let written = writer.finish()?;
         self.check(&written.stats, &written.quarantine)?;
+        let path = context.out.join(STATISTICS_FILE);
+        let json = serde_json::to_vec_pretty(&Statistics::of_tables(context.out)?);
+        let json = json.map_err(|error| StageError::internal(error.to_string()))?;
+        std::fs::write(&path, json).map_err(IngestError::io(&path))?;
         self.report(context, &source, &written.stats)?;
         Ok(receipt(shard, written))
     }
@@ -144,7 +159,7 @@ impl Ingest {
 
     fn expected_splits(&self) -> Vec<(Split, String)> {
         let Some(split) = &self.spec.split else {
-            let reason = "its files hold no usable row, or `where` leaves none; leave it out of the source's splits";
+            let reason = "its files hold no usable row, or `where` leaves none; leave it out of `source.splits` or `source.captions`";
             return self.spec.source.splits().into_iter().flatten().map(|split| (split, reason.to_owned())).collect();
         };
         let shares =
@@ -184,7 +199,8 @@ impl Ingest {
 }
 
 fn receipt(shard: &Shard, written: Written) -> ShardReceipt {
-    let Written { stats, files, shared, .. } = written;
+    let Written { stats, mut files, shared, .. } = written;
+    files.push(STATISTICS_FILE.to_owned());
     ShardReceipt {
         shard: shard.clone(),
         rows_in: stats.sum(|tally| tally.rows_in),

@@ -24,6 +24,41 @@ pub fn parse(bytes: &[u8]) -> Result<PickleValue, String> {
     Machine { bytes, at: 0, stack: Vec::new(), marks: Vec::new(), memo: Vec::new(), values: 0 }.run()
 }
 
+/// Pickles a value as Python's protocol 4 does, without its memo.
+pub fn write(value: &PickleValue) -> Vec<u8> {
+    let mut body = Vec::new();
+    write_value(value, &mut body);
+    body.push(b'.');
+    [&[0x80, 4, 0x95][..], &(body.len() as u64).to_le_bytes(), &body].concat()
+}
+
+fn write_value(value: &PickleValue, out: &mut Vec<u8>) {
+    match value {
+        PickleValue::None => out.push(b'N'),
+        PickleValue::Bool(value) => out.push(if *value { 0x88 } else { 0x89 }),
+        PickleValue::Int(value) => match i32::try_from(*value) {
+            Ok(value) => {
+                out.push(b'J');
+                out.extend(value.to_le_bytes());
+            }
+            Err(_) => {
+                out.extend([0x8a, 8]);
+                out.extend(value.to_le_bytes());
+            }
+        },
+        PickleValue::Text(text) => {
+            out.push(0x8d);
+            out.extend((text.len() as u64).to_le_bytes());
+            out.extend(text.as_bytes());
+        }
+        PickleValue::Sequence(values) => {
+            out.push(b'(');
+            values.iter().for_each(|value| write_value(value, out));
+            out.push(b't');
+        }
+    }
+}
+
 struct Machine<'a> {
     bytes: &'a [u8],
     at: usize,
@@ -292,6 +327,14 @@ mod tests {
         let zero = b"(I1076345\nI8428\nV\\u9ad8\\u7ea7\\u611f\\u6258\\u7279\\u5305\np0\ntp1\n.".to_vec();
         for bytes in [zero, two, four] {
             assert_eq!(parse(&bytes), Ok(record()));
+        }
+    }
+
+    #[test]
+    fn what_is_written_is_read_again() {
+        let long = PickleValue::Text("碳".repeat(300));
+        for value in [record(), PickleValue::Sequence(vec![PickleValue::Int(-(1 << 40)), long, PickleValue::None])] {
+            assert_eq!(parse(&write(&value)), Ok(value));
         }
     }
 

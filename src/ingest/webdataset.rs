@@ -80,7 +80,7 @@ fn walk(source: &SourceFolder, name: &str, mut emit: impl FnMut(SourceRow) -> bo
             }
         }
         let limit = if is_image(&file) { MAX_IMAGE_BYTES as u64 } else { MAX_TEXT_BYTES };
-        if !is_image(&file) && !matches!(ending, "txt" | "json") {
+        if !is_image(&file) && !matches!(ending.to_ascii_lowercase().as_str(), "txt" | "json") {
             continue;
         }
         if entry.size() > limit {
@@ -92,10 +92,9 @@ fn walk(source: &SourceFolder, name: &str, mut emit: impl FnMut(SourceRow) -> bo
         if (bytes.len() as u64) < entry.size() {
             return Err(error(std::io::ErrorKind::UnexpectedEof.into()));
         }
-        if is_image(&file) {
-            sample.images.insert(ending.to_owned(), bytes);
-        } else {
-            sample.texts.insert(ending.to_owned(), bytes);
+        let files = if is_image(&file) { &mut sample.images } else { &mut sample.texts };
+        if files.insert(ending.to_ascii_lowercase(), bytes).is_some() {
+            sample.problem = Some(format!("`{file}` stands there twice"));
         }
     }
     let _ = sample.rows(split).into_iter().all(emit);
@@ -163,15 +162,18 @@ impl Sample {
         let id = id_text(&facts["image_id"]).unwrap_or_else(|| key.clone());
         let lines = |text: String| text.lines().filter(|line| !line.trim().is_empty()).map(str::to_owned).collect();
         let texts: Vec<String> = plain.map_or_else(|| captions(&facts), lines);
-        let text_id = id_text(&facts["text_id"]);
-        let many = texts.len() > 1;
+        let text_ids = match &facts["text_id"] {
+            Value::Array(ids) => ids.iter().filter_map(id_text).collect(),
+            Value::Null => Vec::new(),
+            one if texts.len() == 1 => id_text(one).into_iter().collect(),
+            one => id_text(one).map_or(Vec::new(), |id| (0..texts.len()).map(|at| format!("{id}#{at}")).collect()),
+        };
+        if !text_ids.is_empty() && text_ids.len() != texts.len() {
+            return Err(bad(&format!("{} texts have {} ids", texts.len(), text_ids.len())));
+        }
         let place = self.place;
         let texts = texts.into_iter().enumerate().map(|(at, text)| {
-            let text_id = match &text_id {
-                Some(text_id) if many => format!("{text_id}#{at}"),
-                Some(text_id) => text_id.clone(),
-                None => format!("{key}#{at}"),
-            };
+            let text_id = text_ids.get(at).cloned().unwrap_or_else(|| format!("{key}#{at}"));
             let image_ids = vec![id.clone()];
             SourceRow::Text(TextRow { place: place.clone(), id: text_id, split, text, image_ids, repeats: true })
         });

@@ -8,7 +8,7 @@ use crate::data::{ArtifactKind, Fingerprint, FingerprintBuilder};
 use crate::embed::Embed;
 use crate::evaluate::Evaluate;
 use crate::index::BuildIndex;
-use crate::ingest::{Ingest, IngestError};
+use crate::ingest::{Audit, Ingest, IngestError};
 use crate::model::weights_file;
 use crate::report::Report;
 use crate::stage::{Stage, StageError};
@@ -43,6 +43,7 @@ impl Resolved {
         let seed = self.seed;
         match self.spec.clone() {
             StageSpec::Ingest(spec) => Box::new(Ingest { spec, seed }),
+            StageSpec::Audit(spec) => Box::new(Audit { spec }),
             StageSpec::Model(spec) => Box::new(BaseModel { spec, seed }),
             StageSpec::Finetune(spec) => Box::new(Finetune { spec, seed }),
             StageSpec::Embed(spec) => Box::new(Embed::new(spec)),
@@ -56,6 +57,7 @@ impl Resolved {
     pub fn artifact_kind(&self) -> ArtifactKind {
         match self.spec.kind() {
             StageKind::Ingest => ArtifactKind::Dataset,
+            StageKind::Audit => ArtifactKind::Audit,
             StageKind::Model | StageKind::Finetune => ArtifactKind::Checkpoint,
             StageKind::Embed => ArtifactKind::Embeddings,
             StageKind::Index => ArtifactKind::Index,
@@ -89,6 +91,8 @@ impl Resolved {
                     ["needs", "save_every_steps"].into_iter().for_each(|field| drop(fields.remove(field)));
                 }
             }
+            // The names of the data sets stand in the table.
+            StageSpec::Audit(_) => {}
             StageSpec::Embed(_) | StageSpec::Evaluate(_) | StageSpec::Report(_) => {}
         }
         Ok(settings)
@@ -111,7 +115,7 @@ impl Resolved {
     /// Version of the stage's code.
     pub fn code_version(&self) -> u32 {
         match self.spec.kind() {
-            StageKind::Ingest => crate::ingest::VERSION,
+            StageKind::Ingest | StageKind::Audit => crate::ingest::VERSION,
             StageKind::Model | StageKind::Finetune => crate::train::VERSION,
             StageKind::Embed => crate::embed::VERSION,
             StageKind::Index => crate::index::VERSION,

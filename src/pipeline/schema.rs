@@ -7,7 +7,7 @@ use super::spec::{DEFAULT_SEED, PIPELINE_VERSION, StageKind};
 use crate::embed::EmbedSpec;
 use crate::evaluate::EvaluateSpec;
 use crate::index::IndexSpec;
-use crate::ingest::IngestSpec;
+use crate::ingest::{AuditSpec, IngestSpec};
 use crate::report::ReportSpec;
 use crate::train::{FinetuneSpec, ModelSpec};
 
@@ -61,6 +61,7 @@ pub fn pipeline_schema() -> Value {
 fn stage_schema(kind: StageKind, generator: &mut SchemaGenerator) -> Value {
     let mut schema = match kind {
         StageKind::Ingest => IngestSpec::json_schema(generator),
+        StageKind::Audit => AuditSpec::json_schema(generator),
         StageKind::Model => ModelSpec::json_schema(generator),
         StageKind::Finetune => FinetuneSpec::json_schema(generator),
         StageKind::Embed => EmbedSpec::json_schema(generator),

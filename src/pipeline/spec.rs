@@ -6,7 +6,7 @@ use serde_json::Value;
 use crate::embed::EmbedSpec;
 use crate::evaluate::EvaluateSpec;
 use crate::index::IndexSpec;
-use crate::ingest::IngestSpec;
+use crate::ingest::{AuditSpec, IngestSpec};
 use crate::report::ReportSpec;
 use crate::train::{FinetuneSpec, ModelSpec};
 
@@ -40,6 +40,7 @@ pub struct StageEntry {
 #[derive(Debug, Clone, PartialEq)]
 pub enum StageSpec {
     Ingest(IngestSpec),
+    Audit(AuditSpec),
     Model(ModelSpec),
     Finetune(FinetuneSpec),
     Embed(EmbedSpec),
@@ -53,6 +54,7 @@ pub enum StageSpec {
 #[serde(rename_all = "lowercase")]
 pub enum StageKind {
     Ingest,
+    Audit,
     Model,
     Finetune,
     Embed,
@@ -62,13 +64,22 @@ pub enum StageKind {
 }
 
 impl StageKind {
-    pub const ALL: [Self; 7] =
-        [Self::Ingest, Self::Model, Self::Finetune, Self::Embed, Self::Index, Self::Evaluate, Self::Report];
+    pub const ALL: [Self; 8] = [
+        Self::Ingest,
+        Self::Audit,
+        Self::Model,
+        Self::Finetune,
+        Self::Embed,
+        Self::Index,
+        Self::Evaluate,
+        Self::Report,
+    ];
 
     /// The name in the file.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Ingest => "ingest",
+            Self::Audit => "audit",
             Self::Model => "model",
             Self::Finetune => "finetune",
             Self::Embed => "embed",
@@ -84,6 +95,7 @@ impl StageSpec {
     pub fn from_fields(kind: StageKind, fields: Value) -> Result<Self, serde_json::Error> {
         Ok(match kind {
             StageKind::Ingest => Self::Ingest(serde_json::from_value(fields)?),
+            StageKind::Audit => Self::Audit(serde_json::from_value(fields)?),
             StageKind::Model => Self::Model(serde_json::from_value(fields)?),
             StageKind::Finetune => Self::Finetune(serde_json::from_value(fields)?),
             StageKind::Embed => Self::Embed(serde_json::from_value(fields)?),
@@ -96,6 +108,7 @@ impl StageSpec {
     pub fn kind(&self) -> StageKind {
         match self {
             Self::Ingest(_) => StageKind::Ingest,
+            Self::Audit(_) => StageKind::Audit,
             Self::Model(_) => StageKind::Model,
             Self::Finetune(_) => StageKind::Finetune,
             Self::Embed(_) => StageKind::Embed,
@@ -109,6 +122,7 @@ impl StageSpec {
     pub fn to_json(&self) -> Result<Value, serde_json::Error> {
         match self {
             Self::Ingest(spec) => serde_json::to_value(spec),
+            Self::Audit(spec) => serde_json::to_value(spec),
             Self::Model(spec) => serde_json::to_value(spec),
             Self::Finetune(spec) => serde_json::to_value(spec),
             Self::Embed(spec) => serde_json::to_value(spec),
@@ -121,15 +135,21 @@ impl StageSpec {
     /// Field, named stage, and the kinds it may have, for everything the stage needs directly.
     pub fn needs(&self) -> Vec<Need<'_>> {
         const MODELS: &[StageKind] = &[StageKind::Model, StageKind::Finetune];
+        const AUDITS: &[StageKind] = &[StageKind::Audit];
         let need = |field, id, kinds| Need { field, id, kinds };
         match self {
             Self::Ingest(_) | Self::Model(_) => Vec::new(),
+            Self::Audit(spec) => {
+                let data = spec.needs.data.iter().enumerate();
+                data.map(|(at, id)| need(format!("needs.data[{at}]"), id, &[StageKind::Ingest])).collect()
+            }
             Self::Finetune(spec) => {
                 let model = need("needs.model".to_owned(), &spec.needs.model, MODELS);
                 let data = need("needs.data".to_owned(), &spec.needs.data, &[StageKind::Ingest]);
                 let teacher = spec.needs.teacher.iter();
                 let teacher = teacher.map(|id| need("needs.teacher".to_owned(), id, MODELS));
-                [model, data].into_iter().chain(teacher).collect()
+                let audit = spec.needs.audit.iter().map(|id| need("needs.audit".to_owned(), id, AUDITS));
+                [model, data].into_iter().chain(teacher).chain(audit).collect()
             }
             Self::Embed(spec) => {
                 let models = spec.needs.models.iter().enumerate();
@@ -144,7 +164,9 @@ impl StageSpec {
                 need("needs.model".to_owned(), &spec.needs.model, MODELS),
             ],
             Self::Evaluate(spec) => {
-                vec![need("needs.embeddings".to_owned(), &spec.needs.embeddings, &[StageKind::Embed])]
+                let embeddings = need("needs.embeddings".to_owned(), &spec.needs.embeddings, &[StageKind::Embed]);
+                let audit = spec.needs.audit.iter().map(|id| need("needs.audit".to_owned(), id, AUDITS));
+                std::iter::once(embeddings).chain(audit).collect()
             }
             Self::Report(spec) => {
                 let scores = need("needs.scores".to_owned(), &spec.needs.scores, &[StageKind::Evaluate]);

@@ -1,7 +1,9 @@
 //! Everything a report shows, before it has a format.
 use serde::Serialize;
 
-use crate::evaluate::Score;
+use super::quality::{LeakFacts, SheetItem};
+use crate::evaluate::{ALL_QUERIES, Score};
+use crate::ingest::Statistics;
 
 /// The content of a report.
 #[derive(Debug, Clone, Serialize)]
@@ -13,6 +15,8 @@ pub struct ReportFacts {
     pub scores: Vec<Score>,
     pub curves: Vec<Curve>,
     pub queries: Vec<QueryFacts>,
+    /// What an audit found, if there was one.
+    pub leaks: Option<Vec<LeakFacts>>,
 }
 
 /// A data set's size.
@@ -24,6 +28,8 @@ pub struct DatasetFacts {
     pub quarantined: u64,
     /// The split that was measured.
     pub measured: String,
+    pub statistics: Option<Statistics>,
+    pub sheet: Vec<SheetItem>,
 }
 
 /// A model of the matrix.
@@ -77,8 +83,17 @@ pub struct HitFacts {
 impl ReportFacts {
     /// The value of one cell of the matrix.
     pub fn value(&self, model: &str, dataset: &str, direction: &str, metric: &str) -> Option<f64> {
+        self.value_of(ALL_QUERIES, model, dataset, direction, metric)
+    }
+
+    /// The same over a subset of the queries.
+    pub fn value_of(&self, subset: &str, model: &str, dataset: &str, direction: &str, metric: &str) -> Option<f64> {
         let found = self.scores.iter().find(|score| {
-            score.model == model && score.dataset == dataset && score.direction == direction && score.metric == metric
+            score.subset == subset
+                && score.model == model
+                && score.dataset == dataset
+                && score.direction == direction
+                && score.metric == metric
         });
         found.map(|score| score.value)
     }
@@ -96,7 +111,8 @@ impl ReportFacts {
 
     /// Queries and documents of a data set in one direction.
     pub fn pool(&self, dataset: &str, direction: &str) -> (u64, u64) {
-        let found = self.scores.iter().find(|s| s.dataset == dataset && s.direction == direction);
+        let found =
+            self.scores.iter().find(|s| s.subset == ALL_QUERIES && s.dataset == dataset && s.direction == direction);
         found.map_or((0, 0), |score| (score.queries, score.documents))
     }
 

@@ -7,17 +7,20 @@ use serde_json::Value;
 
 use super::ReportSpec;
 use super::facts::{Curve, DatasetFacts, HitFacts, ModelFacts, QueryFacts, ReportFacts};
+use super::quality::{contact_sheet, leak_facts};
 use crate::data::{ArtifactKind, Split};
 use crate::embed::{EmbeddingSummary, encode_texts};
 use crate::evaluate::{Score, read_scores};
 use crate::index::{Query, SearchMode, Searcher};
-use crate::ingest::Dataset;
+use crate::ingest::{Dataset, Leaks, Statistics};
 use crate::model::{Checkpoint, Encoder, Precision};
 use crate::stage::{Input, StageContext, StageError};
 use crate::train::{LogLine, read_log};
 
 /// Images shown per query.
 const HITS: usize = 8;
+/// Pictures of a contact sheet.
+const SHEET_IMAGES: usize = 24;
 /// Longer side of a thumbnail in pixels.
 const THUMBNAIL_SIDE: u32 = 128;
 
@@ -38,13 +41,16 @@ pub(super) fn gather(spec: &ReportSpec, context: &StageContext<'_>) -> Result<Re
     }
     let mut datasets = Vec::new();
     for data in &summary.data {
-        datasets.push(dataset_facts(data, context.input(data)?, &scores));
+        datasets.push(dataset_facts(data, context.input(data)?, &scores)?);
     }
     let queries = match &spec.needs.index {
         Some(index) => search(spec, context, context.input(index)?)?,
         None => Vec::new(),
     };
-    Ok(ReportFacts { title: "Retrieval report".to_owned(), datasets, models, scores, curves, queries })
+    let audit = context.inputs.values().find(|input| input.key.kind == ArtifactKind::Audit);
+    let leaks = audit.map(|input| Leaks::open(&input.sealed.folder)).transpose()?;
+    let leaks = leaks.map(|leaks| leak_facts(leaks.rows()));
+    Ok(ReportFacts { title: "Retrieval report".to_owned(), datasets, models, scores, curves, queries, leaks })
 }
 
 fn model_facts(id: &str, input: &Input, context: &StageContext<'_>) -> Result<ModelFacts, StageError> {
@@ -84,7 +90,7 @@ fn curve(model: &str, log: &[LogLine]) -> Curve {
     curve
 }
 
-fn dataset_facts(id: &str, input: &Input, scores: &[Score]) -> DatasetFacts {
+fn dataset_facts(id: &str, input: &Input, scores: &[Score]) -> Result<DatasetFacts, StageError> {
     let counts = input.sealed.manifest.stats.pointer("/shards/all").cloned().unwrap_or(Value::Null);
     let count = |split: Split, what: &str| counts.pointer(&format!("/{split}/{what}")).and_then(Value::as_u64);
     let splits = Split::ALL.into_iter().filter_map(|split| {
@@ -93,12 +99,14 @@ fn dataset_facts(id: &str, input: &Input, scores: &[Score]) -> DatasetFacts {
         Some((split.to_string(), images, texts, pairs))
     });
     let measured = scores.iter().find(|score| score.dataset == id);
-    DatasetFacts {
+    Ok(DatasetFacts {
         id: id.to_owned(),
         splits: splits.collect(),
         quarantined: input.sealed.manifest.stats.get("rows_quarantined").and_then(Value::as_u64).unwrap_or(0),
         measured: measured.map(|score| score.split.clone()).unwrap_or_default(),
-    }
+        statistics: Some(Statistics::of_tables(&input.sealed.folder)?),
+        sheet: contact_sheet(&Dataset::open(&input.sealed)?, SHEET_IMAGES)?,
+    })
 }
 
 fn search(spec: &ReportSpec, context: &StageContext<'_>, index: &Input) -> Result<Vec<QueryFacts>, StageError> {
@@ -121,18 +129,22 @@ fn search(spec: &ReportSpec, context: &StageContext<'_>, index: &Input) -> Resul
                 datasets.insert(document.data.clone(), dataset);
             }
             let Some(dataset) = datasets.get(&document.data) else { continue };
-            let picture = thumbnail(&dataset.image_bytes(&document.image_id)?)?;
             hits.push(HitFacts {
                 id: hit.id.clone(),
                 score: hit.score,
                 text: hit.text.clone(),
                 split: document.split.to_string(),
-                thumbnail: format!("data:image/jpeg;base64,{}", base64_simd::STANDARD.encode_to_string(picture)),
+                thumbnail: thumbnail_url(&dataset.image_bytes(&document.image_id)?)?,
             });
         }
         queries.push(QueryFacts { text: text.clone(), hits });
     }
     Ok(queries)
+}
+
+/// A small JPEG of an image as a `data:` URL.
+pub(super) fn thumbnail_url(bytes: &[u8]) -> Result<String, StageError> {
+    Ok(format!("data:image/jpeg;base64,{}", base64_simd::STANDARD.encode_to_string(thumbnail(bytes)?)))
 }
 
 /// A small JPEG of an image.

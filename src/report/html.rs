@@ -2,6 +2,7 @@
 use std::fmt::Write;
 
 use super::facts::{ReportFacts, direction_words};
+use super::quality;
 use super::svg::{Chart, Line, escape};
 use crate::evaluate::{CHANCE, Direction};
 
@@ -23,6 +24,7 @@ pub fn render_html(facts: &ReportFacts) -> String {
     curves(&mut page, facts);
     queries(&mut page, facts);
     datasets(&mut page, facts);
+    quality::section(&mut page, facts);
     let _ = write!(
         page,
         "<footer class=\"soft\"><p>hit@k is the share of queries with a relevant item among the first k of the whole pool (what papers call R@K); mean recall is the mean of hit@1, hit@5 and hit@10. Search is exact; of equal scores the item that stands first in the table ranks first. Chance is the expectation over random orders. Written by tuwen {}.</p></footer>\n</main>\n</body>\n</html>\n",
@@ -241,7 +243,7 @@ fn model_names(facts: &ReportFacts) -> impl Iterator<Item = &str> {
     std::iter::once(CHANCE).chain(facts.models.iter().map(|model| model.id.as_str()))
 }
 
-fn percent(value: Option<f64>) -> String {
+pub(super) fn percent(value: Option<f64>) -> String {
     value.map_or("–".to_owned(), |value| format!("{:.1}", 100.0 * value))
 }
 
@@ -249,7 +251,7 @@ pub(super) fn class(series: usize) -> String {
     format!("s{}", series % 6)
 }
 
-fn thousands(count: u64) -> String {
+pub(super) fn thousands(count: u64) -> String {
     let digits = count.to_string();
     let mut out = String::new();
     for (at, digit) in digits.chars().enumerate() {

@@ -5,6 +5,7 @@ mod gather;
 mod html;
 mod json;
 mod markdown;
+mod quality;
 mod rates;
 mod spec;
 mod svg;
@@ -21,11 +22,12 @@ pub use gather::thumbnail;
 pub use html::render_html;
 pub use json::render_json;
 pub use markdown::{render_markdown, score_table};
+pub use quality::{LeakFacts, SheetItem, contact_sheet, render_contact_sheet};
 pub use rates::render_rates;
 pub use spec::{ReportNeeds, ReportSpec};
 
 /// Version of the stage's results.
-pub const VERSION: u32 = 2;
+pub const VERSION: u32 = 3;
 
 /// `kind: report`.
 #[derive(Debug, Clone)]

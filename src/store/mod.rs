@@ -22,7 +22,7 @@ pub use error::StoreError;
 pub use lmdb::{ImageStore, ImageStoreWriter, MAX_KEY_BYTES};
 pub use local::{sync_folder, write_whole};
 pub use parquet::{TableBatch, TableReader, TableWriter, primitive_column, read_table, text_column, vector_column};
-pub use release::{latest_release, pipelines, publish};
+pub use release::{latest_release, numbered_release, pipelines, publish};
 pub use row_filter::RowFilter;
 pub use seal::{Description, Sealed, digest_file, new_nonce, open_artifact, read_manifest, seal};
 pub use source::{SourceFile, SourceFolder};

@@ -9,7 +9,7 @@ use ::parquet::basic::Compression;
 use ::parquet::file::properties::WriterProperties;
 use arrow_array::cast::AsArray;
 use arrow_array::types::{ArrowPrimitiveType, Float32Type, UInt32Type, UInt64Type};
-use arrow_array::{ArrayRef, FixedSizeListArray, PrimitiveArray, RecordBatch, StringArray};
+use arrow_array::{ArrayRef, BooleanArray, FixedSizeListArray, PrimitiveArray, RecordBatch, StringArray};
 use arrow_schema::{DataType, SchemaRef};
 
 use super::StoreError;
@@ -108,6 +108,11 @@ impl TableBatch {
     /// A column of unsigned 64-bit integers.
     pub fn u64(&self, column: &'static str) -> Result<&PrimitiveArray<UInt64Type>, StoreError> {
         self.primitive(column)
+    }
+
+    /// A column of truth values.
+    pub fn bool(&self, column: &'static str) -> Result<&BooleanArray, StoreError> {
+        self.column(column)?.as_boolean_opt().ok_or_else(|| self.wrong(column))
     }
 
     /// A column of unsigned 32-bit integers.

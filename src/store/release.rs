@@ -40,6 +40,11 @@ pub fn latest_release(store: &Store, pipeline: &str) -> Result<Option<Release>, 
     read_json(store, &key)
 }
 
+/// The release of that number.
+pub fn numbered_release(store: &Store, pipeline: &str, number: u64) -> Result<Option<Release>, StoreError> {
+    read_json(store, &format!("{}/{number:020}.json", prefix(pipeline)))
+}
+
 /// Names of the pipelines that ever published, sorted.
 pub fn pipelines(store: &Store) -> Result<Vec<String>, StoreError> {
     let mut names: Vec<String> = store

@@ -4,9 +4,10 @@ use super::loader::{Loader, LoaderOptions};
 use super::log::LOG_FILE;
 use super::resume::ResumeState;
 use super::run::Run;
-use super::{FinetuneSpec, Keep, OptimizerStart, TrainError, ValidationPool, advice};
+use super::{DroppedItems, FinetuneSpec, Keep, OptimizerStart, TrainError, ValidationPool, advice};
 use crate::augment::AugmentSpec;
-use crate::ingest::Dataset;
+use crate::data::ItemKind;
+use crate::ingest::{Dataset, Leaks};
 use crate::model::{
     Checkpoint, ClipConfig, Encoder, Precision, StateDict, Tower, Trainer, VisionConfig, read_safetensors,
     write_safetensors,
@@ -29,6 +30,7 @@ pub(super) struct Materials {
     pub(super) start: Checkpoint,
     pub(super) dataset: Dataset,
     pub(super) teacher: Option<Encoder>,
+    pub(super) dropped: DroppedItems,
 }
 
 impl Stage for Finetune {
@@ -58,7 +60,19 @@ impl Finetune {
             }
         };
         check_recipe(&self.spec, &start.config)?;
-        Ok(Materials { start, dataset, teacher })
+        let dropped = match &self.spec.needs.audit {
+            None => DroppedItems::default(),
+            Some(id) => {
+                let leaks = Leaks::open(&context.input(id)?.sealed.folder)?;
+                let of = |kind| leaks.dropped(&self.spec.needs.data, kind);
+                DroppedItems { images: of(ItemKind::Image), texts: of(ItemKind::Text) }
+            }
+        };
+        let count = dropped.images.len() + dropped.texts.len();
+        if count > 0 {
+            context.note(&format!("{count} images and texts leak into what is measured and are left out of training"));
+        }
+        Ok(Materials { start, dataset, teacher, dropped })
     }
 
     pub(super) fn loader<'a>(&self, materials: &'a Materials) -> Result<Loader<'a>, StageError> {
@@ -72,6 +86,7 @@ impl Finetune {
             augment: self.spec.augment.clone(),
             positives: self.spec.positives,
             sampler: self.spec.sampler,
+            dropped: materials.dropped.clone(),
             seed: self.seed(),
         };
         Loader::new(&materials.dataset, &self.spec.needs.data, options)

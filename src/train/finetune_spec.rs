@@ -156,6 +156,9 @@ pub struct FinetuneNeeds {
     /// A stage of kind `model` or `finetune` whose images' features are to be met, with `distillation`.
     #[serde(default)]
     pub teacher: Option<String>,
+    /// A stage of kind `audit`: with `on_leak: drop` its training items are left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub audit: Option<String>,
 }
 
 /// Which texts of a batch are right for an image.

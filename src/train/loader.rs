@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use rayon::prelude::*;
 
-use super::pairs::TrainingPairs;
+use super::pairs::{DroppedItems, TrainingPairs};
 use super::{PositivesRule, SamplerRule, TrainError, sampler};
 use crate::augment::{AugmentSpec, augment, item_rng, normalize, squash};
 use crate::ingest::{Dataset, decode};
@@ -53,13 +53,14 @@ pub struct LoaderOptions {
     pub augment: Vec<AugmentSpec>,
     pub positives: PositivesRule,
     pub sampler: SamplerRule,
+    pub dropped: DroppedItems,
     pub seed: u64,
 }
 
 impl<'a> Loader<'a> {
     /// Reads the training pairs of a data set; `data` is its name in messages.
     pub fn new(dataset: &'a Dataset, data: &str, options: LoaderOptions) -> Result<Self, StageError> {
-        let pairs = TrainingPairs::read(dataset)?;
+        let pairs = TrainingPairs::read(dataset, &options.dropped)?;
         let data = data.to_owned();
         match pairs.len() {
             0 => Err(TrainError::NoPairs { data }.into()),

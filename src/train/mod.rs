@@ -31,7 +31,7 @@ pub use finetune_spec::{
 pub use loader::{Batch, Loader, LoaderOptions};
 pub use log::{LOG_FILE, LogLine, read_log};
 pub use model_spec::ModelSpec;
-pub use pairs::TrainingPairs;
+pub use pairs::{DroppedItems, TrainingPairs};
 pub use schedule::learning_rate;
 pub use validation::{ValidationPool, ValidationScores};
 

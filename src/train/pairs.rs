@@ -22,6 +22,13 @@ pub struct TrainingPairs {
     texts_of: Vec<Vec<usize>>,
 }
 
+/// Items that must not be learnt from, because they leak into what is measured on.
+#[derive(Debug, Clone, Default)]
+pub struct DroppedItems {
+    pub images: HashSet<String>,
+    pub texts: HashSet<String>,
+}
+
 /// What would be a false negative in a batch.
 #[derive(Debug, Default)]
 pub(super) struct Taken {
@@ -30,7 +37,7 @@ pub(super) struct Taken {
 }
 
 impl TrainingPairs {
-    pub fn read(dataset: &Dataset) -> Result<Self, StageError> {
+    pub fn read(dataset: &Dataset, dropped: &DroppedItems) -> Result<Self, StageError> {
         let mut texts = Vec::new();
         let mut text_positions = HashMap::new();
         for text in dataset.texts(Split::Train)? {
@@ -42,6 +49,9 @@ impl TrainingPairs {
             images.iter().enumerate().map(|(position, id)| (id.as_str(), position)).collect();
         let mut pairs = Vec::new();
         for pair in dataset.pairs(Split::Train)? {
+            if dropped.images.contains(&pair.image_id) || dropped.texts.contains(&pair.text_id) {
+                continue;
+            }
             let text = text_positions.get(&pair.text_id);
             let image = image_positions.get(pair.image_id.as_str());
             let (Some(text), Some(image)) = (text, image) else {

@@ -1,3 +1,5 @@
 //! Ingest as a user sees it: what comes out of good and bad rows.
 
+mod incremental;
 mod ingest;
+mod quality;

@@ -1,0 +1,201 @@
+//! What a data set looks like in numbers.
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+
+use super::table_file;
+use super::text_key::text_key;
+use crate::data::table::Table;
+use crate::store::{StoreError, TableReader};
+
+/// Tokens that a text may have before the reference cuts it.
+const CONTEXT_LENGTH: u32 = 52;
+
+/// Counts and distributions.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Statistics {
+    pub images: u64,
+    pub texts: u64,
+    pub pairs: u64,
+    pub formats: BTreeMap<String, u64>,
+    pub width: Quantiles,
+    pub height: Quantiles,
+    /// Bytes of an encoded image.
+    pub bytes: Quantiles,
+    /// Images whose bytes an earlier one has.
+    pub identical_images: u64,
+    /// Tokens of a text with `[CLS]` and `[SEP]`.
+    pub tokens: Quantiles,
+    /// Texts of more than 52 tokens.
+    pub truncated_texts: u64,
+    pub unknown_tokens: u64,
+    pub all_tokens: u64,
+    /// Texts that an earlier one equals but for case, width, punctuation and white space.
+    pub repeated_texts: u64,
+    /// `chinese`, `latin`, `mixed` or `other`.
+    pub scripts: BTreeMap<String, u64>,
+    pub images_per_text: BTreeMap<u64, u64>,
+    pub texts_per_image: BTreeMap<u64, u64>,
+}
+
+/// A distribution in five numbers.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Quantiles {
+    pub min: u64,
+    pub p5: u64,
+    pub median: u64,
+    pub p95: u64,
+    pub max: u64,
+}
+
+impl Statistics {
+    /// Reads the tables of a data set.
+    pub fn of_tables(folder: &Path) -> Result<Self, StoreError> {
+        let mut statistics = Self::default();
+        statistics.read_images(folder)?;
+        statistics.read_texts(folder)?;
+        statistics.read_pairs(folder)?;
+        Ok(statistics)
+    }
+
+    fn read_images(&mut self, folder: &Path) -> Result<(), StoreError> {
+        let (mut widths, mut heights, mut sizes) = (Counts::default(), Counts::default(), Counts::default());
+        let mut digests = HashSet::new();
+        for batch in TableReader::open(&folder.join(table_file(Table::Images)), Table::Images)? {
+            let batch = batch?;
+            let (width, height, bytes) = (batch.u32("width")?, batch.u32("height")?, batch.u64("bytes")?);
+            let (formats, digest) = (batch.text("format")?, batch.text("digest")?);
+            for row in 0..batch.rows() {
+                self.images += 1;
+                widths.add(width.value(row).into());
+                heights.add(height.value(row).into());
+                sizes.add(bytes.value(row));
+                match self.formats.get_mut(formats.value(row)) {
+                    Some(count) => *count += 1,
+                    None => drop(self.formats.insert(formats.value(row).to_owned(), 1)),
+                }
+                let half = digest.value(row).get(..32).and_then(|half| u128::from_str_radix(half, 16).ok());
+                self.identical_images += u64::from(half.is_some_and(|half| !digests.insert(half)));
+            }
+        }
+        (self.width, self.height, self.bytes) = (widths.quantiles(), heights.quantiles(), sizes.quantiles());
+        Ok(())
+    }
+
+    fn read_texts(&mut self, folder: &Path) -> Result<(), StoreError> {
+        let mut lengths = Counts::default();
+        let mut keys = HashSet::new();
+        for batch in TableReader::open(&folder.join(table_file(Table::Texts)), Table::Texts)? {
+            let batch = batch?;
+            let (texts, tokens, unknown) = (batch.text("text")?, batch.u32("tokens")?, batch.u32("unknown_tokens")?);
+            for row in 0..batch.rows() {
+                let text = texts.value(row);
+                self.texts += 1;
+                lengths.add(tokens.value(row).into());
+                self.truncated_texts += u64::from(tokens.value(row) > CONTEXT_LENGTH);
+                self.unknown_tokens += u64::from(unknown.value(row));
+                self.all_tokens += u64::from(tokens.value(row));
+                self.repeated_texts += u64::from(!keys.insert(text_key(text)));
+                *self.scripts.entry(script(text).to_owned()).or_default() += 1;
+            }
+        }
+        self.tokens = lengths.quantiles();
+        Ok(())
+    }
+
+    fn read_pairs(&mut self, folder: &Path) -> Result<(), StoreError> {
+        let (mut of_text, mut of_image) = (HashMap::new(), HashMap::new());
+        for batch in TableReader::open(&folder.join(table_file(Table::Pairs)), Table::Pairs)? {
+            let batch = batch?;
+            let (texts, images) = (batch.text("text_id")?, batch.text("image_id")?);
+            for row in 0..batch.rows() {
+                self.pairs += 1;
+                *of_text.entry(short_hash(texts.value(row))).or_insert(0u32) += 1;
+                *of_image.entry(short_hash(images.value(row))).or_insert(0u32) += 1;
+            }
+        }
+        self.images_per_text = histogram(&of_text, self.texts);
+        self.texts_per_image = histogram(&of_image, self.images);
+        Ok(())
+    }
+}
+
+/// How often each value occurs; values beyond 4096 keep three significant digits, so that the counts stay few.
+#[derive(Debug, Default)]
+struct Counts(BTreeMap<u64, u64>);
+
+impl Counts {
+    fn add(&mut self, value: u64) {
+        let unit = 10u64.pow(value.max(1).ilog10().saturating_sub(2));
+        let value = if value <= 4096 { value } else { value / unit * unit };
+        *self.0.entry(value).or_default() += 1;
+    }
+
+    fn quantiles(&self) -> Quantiles {
+        let total: u64 = self.0.values().sum();
+        let at = |share: f64| {
+            let rank = (share * total.saturating_sub(1) as f64).round() as u64;
+            let mut before = 0;
+            let found = self.0.iter().find(|(_, count)| {
+                before += **count;
+                before > rank
+            });
+            found.map_or(0, |(value, _)| *value)
+        };
+        Quantiles { min: at(0.0), p5: at(0.05), median: at(0.5), p95: at(0.95), max: at(1.0) }
+    }
+}
+
+fn histogram(counts: &HashMap<u64, u32>, items: u64) -> BTreeMap<u64, u64> {
+    let mut histogram = BTreeMap::new();
+    for count in counts.values() {
+        *histogram.entry(u64::from(*count)).or_default() += 1;
+    }
+    let without = items.saturating_sub(counts.len() as u64);
+    if without > 0 {
+        histogram.insert(0, without);
+    }
+    histogram
+}
+
+/// Two ids that share it would be counted as one; among a billion ids that is not likely once in ten.
+fn short_hash(id: &str) -> u64 {
+    let mut bytes = [0; 8];
+    bytes.copy_from_slice(&blake3::hash(id.as_bytes()).as_bytes()[..8]);
+    u64::from_le_bytes(bytes)
+}
+
+fn script(text: &str) -> &'static str {
+    let chinese = text
+        .chars()
+        .any(|c| matches!(c, '\u{3400}'..='\u{9fff}' | '\u{f900}'..='\u{faff}' | '\u{20000}'..='\u{323af}'));
+    let latin = text.chars().any(|c| c.is_ascii_alphabetic());
+    match (chinese, latin) {
+        (true, true) => "mixed",
+        (true, false) => "chinese",
+        (false, true) => "latin",
+        (false, false) => "other",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn quantiles_are_the_nearest_ranks() {
+        let mut counts = Counts::default();
+        (1..=101).for_each(|value| counts.add(value));
+        assert_eq!(counts.quantiles(), Quantiles { min: 1, p5: 6, median: 51, p95: 96, max: 101 });
+        assert_eq!(Counts::default().quantiles(), Quantiles::default());
+        let mut large = Counts::default();
+        large.add(123_456_789);
+        assert_eq!(large.quantiles().max, 123_000_000);
+    }
+
+    #[test]
+    fn scripts_are_told_apart() {
+        assert_eq!(["红心", "T恤", "heart", "❤ 2"].map(script), ["chinese", "mixed", "latin", "other"]);
+    }
+}
