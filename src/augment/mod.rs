@@ -1,4 +1,5 @@
 //! What may an image look like to the model? Random transformations for training, one fixed for evaluation.
+#![expect(clippy::inline_always, reason = "a kernel gets the vectors of the function that it is inlined into")]
 
 mod affine;
 mod auto_augment;
@@ -6,6 +7,8 @@ mod color_jitter;
 mod histogram;
 mod normalize;
 mod operation;
+mod planes;
+mod pixels;
 mod point;
 mod random_horizontal_flip;
 mod random_resized_crop;
@@ -14,10 +17,11 @@ mod resize;
 mod sampling;
 mod sharpness;
 mod spec;
+mod weights;
 
 use rayon::prelude::*;
 
-use crate::ingest::{Dataset, Picture, decode};
+use crate::ingest::{Dataset, Picture};
 use crate::stage::StageError;
 
 pub use affine::{rotate, shear_x};
@@ -26,6 +30,7 @@ pub use color_jitter::{ColorJitter, adjust_brightness, adjust_contrast, adjust_h
 pub use histogram::{auto_contrast, equalize};
 pub use normalize::normalize;
 pub use operation::Operation;
+pub use pixels::{evaluation_pixels_of, training_picture, training_pixels};
 pub use point::{invert, posterize, solarize};
 pub use random_horizontal_flip::{RandomHorizontalFlip, flip};
 pub use random_resized_crop::{CropBox, RandomResizedCrop};
@@ -44,9 +49,7 @@ pub fn evaluation_pixels(picture: &Picture, side: u32, out: &mut [f32]) {
 pub fn evaluation_batch(dataset: &Dataset, ids: &[String], side: usize) -> Result<Vec<f32>, StageError> {
     let mut pixels = vec![0.0; ids.len() * 3 * side * side];
     pixels.par_chunks_exact_mut(3 * side * side).zip(ids).try_for_each(|(pixels, id)| {
-        let (picture, _) = decode(&dataset.image_bytes(id)?)?;
-        evaluation_pixels(&picture, side as u32, pixels);
-        Ok::<(), StageError>(())
+        Ok::<(), StageError>(evaluation_pixels_of(&dataset.image_bytes(id)?, side as u32, pixels)?)
     })?;
     Ok(pixels)
 }
@@ -56,12 +59,7 @@ pub fn evaluation_batch(dataset: &Dataset, ids: &[String], side: usize) -> Resul
 pub fn augment(picture: &Picture, steps: &[AugmentSpec], side: u32, rng: &mut ItemRng) -> Picture {
     let mut picture = picture.clone();
     for step in steps {
-        picture = match step {
-            AugmentSpec::RandomResizedCrop(crop) => crop.apply(&picture, side, rng),
-            AugmentSpec::RandomHorizontalFlip(flip) => flip.apply(picture, rng),
-            AugmentSpec::ColorJitter(jitter) => jitter.apply(picture.into_rgb(), rng),
-            AugmentSpec::AutoAugment(policy) => policy.apply(picture.into_rgb(), rng),
-        };
+        picture = step.apply(picture, side, rng);
     }
     squash(&picture, side)
 }

@@ -17,7 +17,12 @@ pub struct RandomHorizontalFlip {
 
 impl RandomHorizontalFlip {
     pub fn apply(&self, picture: Picture, rng: &mut ItemRng) -> Picture {
-        if rng.uniform(0.0, 1.0) < self.p { flip(picture) } else { picture }
+        if self.sample(rng) { flip(picture) } else { picture }
+    }
+
+    /// Whether to mirror.
+    pub(super) fn sample(&self, rng: &mut ItemRng) -> bool {
+        rng.uniform(0.0, 1.0) < self.p
     }
 }
 

@@ -45,11 +45,11 @@ fn resize(picture: &Picture, width: u32, height: u32, interpolation: Interpolati
     let mode = picture.mode;
     let pixels = match mode {
         Mode::Bilevel | Mode::Palette => nearest(&picture.pixels, from, to, channels),
-        Mode::Luma | Mode::Rgb | Mode::Cmyk => resample(picture.pixels.clone(), from, to, channels, interpolation),
+        Mode::Luma | Mode::Rgb | Mode::Cmyk => resample(&picture.pixels, from, to, channels, interpolation),
         Mode::LumaAlpha | Mode::Rgba => {
             let mut pixels = picture.pixels.clone();
             pixels.chunks_exact_mut(channels).for_each(premultiply);
-            pixels = resample(pixels, from, to, channels, interpolation);
+            pixels = resample(&pixels, from, to, channels, interpolation);
             pixels.chunks_exact_mut(channels).for_each(unpremultiply);
             pixels
         }

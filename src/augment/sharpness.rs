@@ -1,13 +1,19 @@
 //! Pillow's `ImageEnhance.Sharpness`, torchvision's `adjust_sharpness`.
 use super::color_jitter::blend;
 use crate::ingest::Picture;
+use crate::model::vectorized;
 
 /// Blends with the smoothed picture; 1 changes nothing.
 pub fn adjust_sharpness(rgb: &mut Picture, factor: f64) {
     let smoothed = smooth(rgb);
-    for (value, smoothed) in rgb.pixels.iter_mut().zip(smoothed) {
-        *value = blend(smoothed, *value, factor);
-    }
+    vectorized(
+        #[inline(always)]
+        || {
+            for (value, smoothed) in rgb.pixels.iter_mut().zip(&smoothed) {
+                *value = blend(*smoothed, *value, factor);
+            }
+        },
+    );
 }
 
 /// Pillow's kernel `SMOOTH`: thirteenths, five of the pixel and one of each neighbour. Pixels on the border stay.

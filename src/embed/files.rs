@@ -10,9 +10,9 @@ use rayon::prelude::*;
 use super::EmbedError;
 use super::encode::{check_finite, tokenize};
 use super::feature_writer::{FeatureFormat, FeatureWriter};
-use crate::augment::evaluation_pixels;
+use crate::augment::evaluation_pixels_of;
 use crate::data::ItemKind;
-use crate::ingest::{ImageRow, IngestError, LineKind, SourceRow, SourceRows, decode, file_rows, folder_rows};
+use crate::ingest::{ImageRow, IngestError, LineKind, SourceRow, SourceRows, file_rows, folder_rows};
 use crate::model::{Encoder, ModelError};
 use crate::stage::{Monitor, Progress, StageError};
 use crate::store::SourceFolder;
@@ -193,9 +193,8 @@ fn pixels(row: SourceRow, folder: &SourceFolder, side: usize) -> Result<(String,
         return Err(bad("the id is empty".to_owned()));
     }
     let bytes = content.into_bytes(folder).map_err(|error| bad(error.to_string()))?;
-    let (picture, _) = decode(&bytes).map_err(|error| bad(error.to_string()))?;
     let mut pixels = vec![0.0; 3 * side * side];
-    evaluation_pixels(&picture, side as u32, &mut pixels);
+    evaluation_pixels_of(&bytes, side as u32, &mut pixels).map_err(|error| bad(error.to_string()))?;
     Ok((id, pixels))
 }
 

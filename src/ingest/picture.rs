@@ -1,4 +1,5 @@
 //! A decoded image in the mode it was stored in; Pillow's modes, because the reference resizes before it makes RGB.
+use super::Region;
 
 /// Pixels, row-major.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -46,6 +47,19 @@ impl Picture {
         let color = |index: &u8| colors.get(usize::from(*index)).copied().unwrap_or([*index; 3]);
         let pixels = indices.iter().flat_map(color).collect();
         Self { width, height, mode: Mode::Palette, pixels }
+    }
+
+    /// A part of the picture; none if it reaches over the edge.
+    pub fn cut(&self, region: Region) -> Option<Self> {
+        let Region { left, top, width, height } = region;
+        if left.checked_add(width)? > self.width || top.checked_add(height)? > self.height {
+            return None;
+        }
+        let (stride, bytes) = (self.width as usize * self.mode.bytes(), self.mode.bytes());
+        let columns = left as usize * bytes..(left + width) as usize * bytes;
+        let rows = self.pixels.chunks_exact(stride.max(1)).skip(top as usize).take(height as usize);
+        let pixels = rows.filter_map(|row| row.get(columns.clone())).flatten().copied().collect();
+        Some(Self { width, height, mode: self.mode, pixels })
     }
 
     /// As Pillow's `convert("RGB")`: alpha is dropped, luminance repeated, sixteen bits clipped to eight.

@@ -6,8 +6,8 @@ use rayon::prelude::*;
 
 use super::pairs::{DroppedItems, TrainingPairs};
 use super::{PositivesRule, SamplerRule, TrainError, sampler};
-use crate::augment::{AugmentSpec, augment, item_rng, normalize, squash};
-use crate::ingest::{Dataset, decode};
+use crate::augment::{AugmentSpec, item_rng, normalize, squash, training_picture, training_pixels};
+use crate::ingest::Dataset;
 use crate::model::Tokenizer;
 use crate::stage::StageError;
 
@@ -154,12 +154,16 @@ impl<'a> Loader<'a> {
     ) -> Result<(), StageError> {
         let lost = || StageError::internal(format!("pair {pair} is out of range"));
         let (text, id) = self.pairs.get(pair).ok_or_else(lost)?;
-        let (picture, _) = decode(&self.dataset.image_bytes(id)?)?;
+        let LoaderOptions { side, augment, teacher_side, .. } = &self.options;
+        let bytes = self.dataset.image_bytes(id)?;
         let mut rng = item_rng(self.options.seed, u64::from(epoch), &format!("pair {pair}"));
-        let picture = augment(&picture, &self.options.augment, self.options.side, &mut rng);
-        normalize(&picture, pixels);
-        if let Some(side) = self.options.teacher_side {
-            normalize(&squash(&picture, side), teacher);
+        match teacher_side {
+            None => training_pixels(&bytes, augment, *side, &mut rng, pixels)?,
+            Some(teacher_side) => {
+                let picture = training_picture(&bytes, augment, *side, &mut rng)?;
+                normalize(&picture, pixels);
+                normalize(&squash(&picture, *teacher_side), teacher);
+            }
         }
         tokens.copy_from_slice(&self.tokenizer.encode(text, self.options.context_length).ids);
         Ok(())

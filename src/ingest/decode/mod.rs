@@ -9,7 +9,8 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use image::{ColorType, DynamicImage, ImageFormat, ImageReader, Limits};
 
-use super::{IngestError, Mode, Picture, jpeg};
+use super::jpeg::{self, Region, RowSink};
+use super::{IngestError, Mode, Picture};
 
 /// Pillow's own limit against decompression bombs.
 const MAX_PIXELS: u64 = 178_956_970;
@@ -18,8 +19,45 @@ const MAX_ALLOCATION: u64 = 1 << 30;
 /// Decodes JPEG, PNG, WebP, GIF (first frame) or BMP, whatever the file's name says. EXIF orientation and colour profiles
 /// are ignored, as the reference ignores them. Returns the format's name too.
 pub fn decode(bytes: &[u8]) -> Result<(Picture, &'static str), IngestError> {
-    // A defect of a decoder on a hostile file must not end the run.
-    match catch_unwind(AssertUnwindSafe(|| decode_unguarded(bytes))) {
+    guarded(|| decode_unguarded(bytes))
+}
+
+/// Decodes a part of an image, to the same pixels as `decode`; a JPEG only as far as the part needs, so that errors behind
+/// it are not found.
+pub fn decode_region(bytes: &[u8], region: Region) -> Result<Picture, IngestError> {
+    if read_jpeg_header(bytes)?.is_none() {
+        return decode(bytes)?.0.cut(region).ok_or_else(|| unreadable("a region beyond its picture"));
+    }
+    let decoded = guarded(|| jpeg::decode_region(bytes, region).map_err(|error| unreadable(&error)))?;
+    Ok(picture_of(decoded))
+}
+
+/// Size and mode of a JPEG without decoding it, none of other formats.
+pub fn read_jpeg_header(bytes: &[u8]) -> Result<Option<JpegHeader>, IngestError> {
+    if !matches!(image::guess_format(bytes), Ok(ImageFormat::Jpeg)) {
+        return Ok(None);
+    }
+    let header = jpeg::read_header(bytes).map_err(|error| unreadable(&error))?;
+    check_pixels(header.width, header.height)?;
+    Ok(Some(JpegHeader { width: header.width, height: header.height, mode: mode_of(header.color) }))
+}
+
+/// What a JPEG says of its picture.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct JpegHeader {
+    pub width: u32,
+    pub height: u32,
+    pub mode: Mode,
+}
+
+/// Decodes a part of a JPEG into rows of separate channels, to the same values as `decode`.
+pub fn decode_jpeg_rows(bytes: &[u8], region: Region, sink: &mut impl RowSink) -> Result<(), IngestError> {
+    guarded(|| jpeg::decode_rows(bytes, region, sink).map_err(|error| unreadable(&error)))
+}
+
+/// A defect of a decoder on a hostile file must not end the run.
+fn guarded<T>(decode: impl FnOnce() -> Result<T, IngestError>) -> Result<T, IngestError> {
+    match catch_unwind(AssertUnwindSafe(decode)) {
         Ok(result) => result,
         Err(_) => Err(unreadable("the decoder failed")),
     }
@@ -37,40 +75,23 @@ fn decode_unguarded(bytes: &[u8]) -> Result<(Picture, &'static str), IngestError
     Ok((picture, name))
 }
 
-fn decode_jpeg(bytes: &[u8]) -> Result<Picture, IngestError> {
-    let header = jpeg::read_header(bytes).map_err(|error| unreadable(&error))?;
-    check_pixels(header.width, header.height)?;
-    let jpeg::Decoded { width, height, color, pixels } = jpeg::decode(bytes).map_err(|error| unreadable(&error))?;
-    let mode = match color {
-        jpeg::Color::Luma => Mode::Luma,
-        jpeg::Color::Rgb => Mode::Rgb,
-        jpeg::Color::Cmyk => Mode::Cmyk,
-    };
-    Ok(Picture { width, height, mode, pixels })
-}
-
 /// Width, height and format of an image from its header, without decoding a pixel.
 pub fn inspect(bytes: &[u8]) -> Result<(u32, u32, &'static str), IngestError> {
-    match catch_unwind(AssertUnwindSafe(|| inspect_unguarded(bytes))) {
-        Ok(result) => result,
-        Err(_) => Err(unreadable("the decoder failed")),
-    }
-}
-
-fn inspect_unguarded(bytes: &[u8]) -> Result<(u32, u32, &'static str), IngestError> {
-    let (format, name) = recognise(bytes)?;
-    let (width, height) = match format {
-        ImageFormat::Jpeg => {
-            let header = jpeg::read_header(bytes).map_err(|error| unreadable(&error))?;
-            (header.width, header.height)
-        }
-        _ => {
-            let reader = ImageReader::with_format(Cursor::new(bytes), format);
-            reader.into_dimensions().map_err(|error| unreadable(&error))?
-        }
-    };
-    check_pixels(width, height)?;
-    Ok((width, height, name))
+    guarded(|| {
+        let (format, name) = recognise(bytes)?;
+        let (width, height) = match format {
+            ImageFormat::Jpeg => {
+                let header = jpeg::read_header(bytes).map_err(|error| unreadable(&error))?;
+                (header.width, header.height)
+            }
+            _ => {
+                let reader = ImageReader::with_format(Cursor::new(bytes), format);
+                reader.into_dimensions().map_err(|error| unreadable(&error))?
+            }
+        };
+        check_pixels(width, height)?;
+        Ok((width, height, name))
+    })
 }
 
 /// The format by its first bytes.
@@ -82,6 +103,24 @@ fn recognise(bytes: &[u8]) -> Result<(ImageFormat, &'static str), IngestError> {
         Ok(format @ ImageFormat::Jpeg) => Ok((format, "jpeg")),
         Ok(format @ ImageFormat::WebP) => Ok((format, "webp")),
         _ => Err(unreadable("not a JPEG, PNG, WebP, GIF or BMP file")),
+    }
+}
+
+fn decode_jpeg(bytes: &[u8]) -> Result<Picture, IngestError> {
+    let header = jpeg::read_header(bytes).map_err(|error| unreadable(&error))?;
+    check_pixels(header.width, header.height)?;
+    Ok(picture_of(jpeg::decode(bytes).map_err(|error| unreadable(&error))?))
+}
+
+fn picture_of(jpeg::Decoded { width, height, color, pixels }: jpeg::Decoded) -> Picture {
+    Picture { width, height, mode: mode_of(color), pixels }
+}
+
+fn mode_of(color: jpeg::Color) -> Mode {
+    match color {
+        jpeg::Color::Luma => Mode::Luma,
+        jpeg::Color::Rgb => Mode::Rgb,
+        jpeg::Color::Cmyk => Mode::Cmyk,
     }
 }
 

@@ -1,14 +1,17 @@
 //! Quantised coefficients, for one strip of the picture or for all of it.
 
+use std::ops::Range;
+
 use super::frame::{Component, Frame};
 
 /// 8 × 8 coefficients in natural order.
 pub(super) type Block = [i16; 64];
 
 /// How much of the picture is held at a time.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Extent {
-    Strip,
+    /// Some columns of one strip, counted in MCUs.
+    Strip(Range<usize>),
     Picture,
 }
 
@@ -16,20 +19,26 @@ pub(super) enum Extent {
 #[derive(Debug)]
 pub(super) struct BlockPlane {
     blocks: Vec<Block>,
+    /// The column of blocks that every row begins with.
+    first_column: usize,
     stride: usize,
     rows_per_strip: usize,
     strips: usize,
 }
 
 impl BlockPlane {
-    pub(super) fn new(frame: &Frame, component: &Component, extent: Extent) -> Self {
-        let stride = component.blocks_wide.next_multiple_of(component.h);
-        let strips = match extent {
-            Extent::Strip => 1,
-            Extent::Picture => frame.mcus_high(),
+    pub(super) fn new(frame: &Frame, component: &Component, extent: &Extent) -> Self {
+        let (mcus, strips) = match extent {
+            Extent::Strip(mcus) => (mcus.clone(), 1),
+            Extent::Picture => (0..frame.mcus_wide(), frame.mcus_high()),
         };
+        let (first_column, stride) = (mcus.start * component.h, mcus.len() * component.h);
         let blocks = vec![[0; 64]; stride * component.v * strips];
-        Self { blocks, stride, rows_per_strip: component.v, strips }
+        Self { blocks, first_column, stride, rows_per_strip: component.v, strips }
+    }
+
+    pub(super) fn first_column(&self) -> usize {
+        self.first_column
     }
 
     /// Blocks in a row.
@@ -53,9 +62,5 @@ impl BlockPlane {
     /// A block row of the whole picture.
     pub(super) fn row(&self, row: usize) -> &[Block] {
         self.blocks.get(row * self.stride..(row + 1) * self.stride).unwrap_or_default()
-    }
-
-    pub(super) fn clear(&mut self) {
-        self.blocks.fill([0; 64]);
     }
 }

@@ -1,4 +1,4 @@
-//! From rows of components to rows of pixels: libjpeg's fixed-point conversions.
+//! From rows of components to rows of channels: libjpeg's fixed-point conversions.
 
 use super::frame::{ColorSpace, MAX_COMPONENTS};
 
@@ -7,40 +7,38 @@ use super::frame::{ColorSpace, MAX_COMPONENTS};
 #[derive(Debug)]
 pub(super) struct ColorConverter {
     space: ColorSpace,
+    width: usize,
     channels: [Vec<u8>; MAX_COMPONENTS],
 }
 
 impl ColorConverter {
     pub(super) fn new(space: ColorSpace, width: usize) -> Self {
-        Self { space, channels: std::array::from_fn(|_| vec![0; width]) }
+        Self { space, width, channels: std::array::from_fn(|_| vec![0; width]) }
     }
 
-    /// Writes a row of interleaved pixels, given a row at least as long of each component.
+    /// A row of each channel, given a row at least as long of each component.
     #[inline(always)]
-    pub(super) fn convert(&mut self, components: [&[u8]; MAX_COMPONENTS], pixels: &mut [u8]) {
+    pub(super) fn convert<'a>(&'a mut self, components: [&'a [u8]; MAX_COMPONENTS]) -> [&'a [u8]; MAX_COMPONENTS] {
+        let width = self.width;
+        let components = components.map(|row| row.get(..width).unwrap_or_default());
         let [a, b, c, d] = components;
         let [red, green, blue, black] = &mut self.channels;
         match self.space {
-            ColorSpace::Luma => pixels.iter_mut().zip(a).for_each(|(pixel, &luma)| *pixel = luma),
-            ColorSpace::Rgb => weave3([a, b, c], pixels),
-            ColorSpace::Ycc => {
-                ycc_to_rgb([a, b, c], [red, green, blue]);
-                weave3([red, green, blue], pixels);
-            }
+            ColorSpace::Luma | ColorSpace::Rgb => return components,
+            ColorSpace::Ycc => ycc_to_rgb([a, b, c], [red, green, blue]),
             // Adobe stores inks inverted, and Pillow inverts whatever it finds.
             ColorSpace::Cmyk => {
                 for (channel, component) in [red, green, blue, black].into_iter().zip([a, b, c, d]) {
                     invert(component, channel);
                 }
-                weave4(&self.channels, pixels);
             }
             // The inks of YCCK are the inverse of its RGB, so inverting them leaves just that.
             ColorSpace::Ycck => {
                 ycc_to_rgb([a, b, c], [red, green, blue]);
                 invert(d, black);
-                weave4(&self.channels, pixels);
             }
         }
+        self.channels.each_ref().map(Vec::as_slice)
     }
 }
 
@@ -49,17 +47,23 @@ fn invert(component: &[u8], channel: &mut [u8]) {
     channel.iter_mut().zip(component).for_each(|(ink, &stored)| *ink = !stored);
 }
 
+/// Writes a row of interleaved pixels.
 #[inline(always)]
-fn weave3([a, b, c]: [&[u8]; 3], pixels: &mut [u8]) {
-    for (pixel, ((&a, &b), &c)) in pixels.as_chunks_mut().0.iter_mut().zip(a.iter().zip(b).zip(c)) {
-        *pixel = [a, b, c];
-    }
-}
-
-#[inline(always)]
-fn weave4([a, b, c, d]: &[Vec<u8>; 4], pixels: &mut [u8]) {
-    for (pixel, (((&a, &b), &c), &d)) in pixels.as_chunks_mut().0.iter_mut().zip(a.iter().zip(b).zip(c).zip(d)) {
-        *pixel = [a, b, c, d];
+pub(super) fn weave(channels: &[&[u8]], pixels: &mut [u8]) {
+    match *channels {
+        [luma] => pixels.copy_from_slice(luma),
+        [a, b, c] => {
+            for (pixel, ((&a, &b), &c)) in pixels.as_chunks_mut().0.iter_mut().zip(a.iter().zip(b).zip(c)) {
+                *pixel = [a, b, c];
+            }
+        }
+        [a, b, c, d] => {
+            for (pixel, (((&a, &b), &c), &d)) in pixels.as_chunks_mut().0.iter_mut().zip(a.iter().zip(b).zip(c).zip(d))
+            {
+                *pixel = [a, b, c, d];
+            }
+        }
+        _ => {}
     }
 }
 

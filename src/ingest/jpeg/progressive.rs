@@ -5,7 +5,6 @@ use super::coefficients::Block;
 use super::error::JpegError;
 use super::huffman::{HuffmanTable, extend};
 use super::scan_decoder::{Part, Position};
-use super::sequential::predict;
 use super::tables::ZIGZAG;
 
 /// Zigzag positions of a band, and the bit its values are shifted by.
@@ -26,8 +25,8 @@ pub(super) fn dc_first(
     let Some(table) = part.dc else { return Ok(()) };
     position.bits.refill();
     let size = u32::from(symbol(table, &mut position.bits)?);
-    let difference = if size == 0 { 0 } else { extend(position.bits.take(size), size) };
-    let value = predict(position, part.slot, difference as i16)?;
+    let difference = magnitude(&mut position.bits, size);
+    let value = position.predict(part.slot, difference)?;
     let [first, ..] = block;
     *first = shifted(i32::from(value), low)?;
     Ok(())
@@ -64,7 +63,7 @@ pub(super) fn ac_first(
         }
         at += run as usize;
         if size > 0 {
-            let value = shifted(extend(bits.take(size), size), band.low)?;
+            let value = shifted(i32::from(magnitude(&mut bits, size)), band.low)?;
             *coefficient(block, at).ok_or_else(too_many)? = value;
         }
         at += 1;
@@ -151,9 +150,20 @@ fn end_of_bands(run: u32, bits: &mut BitReader<'_>) -> u32 {
 
 #[inline(always)]
 fn symbol(table: &HuffmanTable, bits: &mut BitReader<'_>) -> Result<u8, JpegError> {
-    let (symbol, length) = table.symbol(bits.peek()).ok_or(JpegError::Corrupt { problem: "no such Huffman code" })?;
-    bits.consume(length);
-    Ok(symbol)
+    let code = table.code(bits.peek()).ok_or(JpegError::Corrupt { problem: "no such Huffman code" })?;
+    bits.consume(code.length());
+    Ok(code.symbol())
+}
+
+/// The signed value of the next `size` bits.
+#[inline(always)]
+fn magnitude(bits: &mut BitReader<'_>, size: u32) -> i16 {
+    if size == 0 {
+        return 0;
+    }
+    let value = extend(bits.peek(), size);
+    bits.consume(size);
+    value
 }
 
 #[inline(always)]

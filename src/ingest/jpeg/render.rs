@@ -1,4 +1,6 @@
-//! Turns strips of coefficients into rows of pixels.
+//! Turns strips of coefficients into rows of channels.
+
+use std::ops::Range;
 
 use super::coefficients::BlockPlane;
 use super::color::ColorConverter;
@@ -6,18 +8,24 @@ use super::frame::{ColorSpace, Component, Frame, MAX_COMPONENTS};
 use super::idct::{BATCH, Steps, Workspace};
 use super::tables::Quantizer;
 use super::upsample::{Upsampling, fancy_across, fancy_both, fancy_down, repeat};
+use super::window::Window;
 use crate::model::vectorized;
 
-/// The pixels of a picture, growing from the top.
+/// Takes the rows of a picture, from the top.
+pub trait RowSink {
+    /// A row of each channel, all equally long; inlined where it should be compiled for the processor's vectors.
+    fn row(&mut self, channels: &[&[u8]]);
+}
+
+/// The pixels of a window, growing from the top.
 #[derive(Debug)]
 pub(super) struct Renderer<'a> {
     frame: &'a Frame,
+    window: Window,
     planes: Vec<SamplePlane<'a>>,
     workspace: Workspace,
     converter: ColorConverter,
-    row_bytes: usize,
     rows_done: usize,
-    pixels: Vec<u8>,
 }
 
 /// A strip of one component's samples, below the last two row groups of the strip above.
@@ -26,31 +34,35 @@ struct SamplePlane<'a> {
     component: &'a Component,
     steps: Steps,
     upsampling: Upsampling,
+    /// The component's samples that the window needs.
+    columns: Range<usize>,
+    rows: Range<usize>,
+    /// Begins with the first sample of the block that holds the first column.
     samples: Vec<u8>,
     stride: usize,
     /// The component's row that the strip begins with.
     first_row: usize,
+    /// Where the window begins in what the columns are expanded to.
+    margin: usize,
     expanded: Vec<u8>,
     sums: Vec<u16>,
 }
 
 impl<'a> Renderer<'a> {
-    pub(super) fn new(frame: &'a Frame, space: ColorSpace, quantizers: &[Quantizer]) -> Self {
+    pub(super) fn new(frame: &'a Frame, space: ColorSpace, quantizers: &[Quantizer], window: Window) -> Self {
         let planes = frame.components.iter().zip(quantizers);
-        let row_bytes = frame.width * frame.components.len();
         Self {
             frame,
-            planes: planes.map(|(component, steps)| SamplePlane::new(frame, component, steps)).collect(),
+            planes: planes.map(|(component, steps)| SamplePlane::new(frame, component, steps, &window)).collect(),
             workspace: Workspace::new(),
-            converter: ColorConverter::new(space, frame.width),
-            row_bytes,
-            rows_done: 0,
-            pixels: vec![0; row_bytes * frame.height],
+            converter: ColorConverter::new(space, window.columns.len()),
+            rows_done: window.rows.start,
+            window,
         }
     }
 
     /// Renders the next strip of blocks. Its last rows wait for the strip below, which their chroma depends on.
-    pub(super) fn strip(&mut self, strip: usize, blocks: &[BlockPlane]) {
+    pub(super) fn strip(&mut self, strip: usize, blocks: &[BlockPlane], sink: &mut impl RowSink) {
         let is_last = strip + 1 >= self.frame.mcus_high();
         let end = if is_last { self.frame.height } else { (strip * 8 + 7) * self.frame.max_v };
         vectorized(
@@ -60,33 +72,36 @@ impl<'a> Renderer<'a> {
                     plane.begin_strip(strip);
                     plane.transform(strip, blocks, &mut self.workspace);
                 }
-                self.emit(end);
+                self.emit(end.min(self.window.rows.end), sink);
             },
         );
     }
 
     #[inline(always)]
-    fn emit(&mut self, end: usize) {
-        let rows = self.rows_done..end;
-        let Some(pixels) = self.pixels.get_mut(rows.start * self.row_bytes..rows.end * self.row_bytes) else { return };
-        for (y, pixels) in rows.zip(pixels.chunks_exact_mut(self.row_bytes)) {
+    fn emit(&mut self, end: usize, sink: &mut impl RowSink) {
+        let count = self.planes.len();
+        for y in self.rows_done..end {
             let mut sources: [&[u8]; MAX_COMPONENTS] = [&[]; MAX_COMPONENTS];
             for (source, plane) in sources.iter_mut().zip(&mut self.planes) {
                 *source = plane.full_row(y);
             }
-            self.converter.convert(sources, pixels);
+            let channels = self.converter.convert(sources);
+            sink.row(channels.get(..count).unwrap_or_default());
         }
-        self.rows_done = end;
+        self.rows_done = self.rows_done.max(end);
     }
 
-    pub(super) fn finish(self) -> Vec<u8> {
-        self.pixels
+    /// Whether all rows of the window have been emitted.
+    pub(super) fn is_finished(&self) -> bool {
+        self.rows_done >= self.window.rows.end
     }
 }
 
 impl<'a> SamplePlane<'a> {
-    fn new(frame: &Frame, component: &'a Component, quantizer: &Quantizer) -> Self {
-        let stride = component.blocks_wide * 8;
+    fn new(frame: &Frame, component: &'a Component, quantizer: &Quantizer, window: &Window) -> Self {
+        let (columns, rows) = (window.sample_columns(component, frame), window.sample_rows(component, frame));
+        let stride = (columns.end.div_ceil(8) - columns.start / 8) * 8;
+        let across = frame.max_h / component.h;
         Self {
             component,
             steps: quantizer.map(|step| step as i16),
@@ -94,8 +109,11 @@ impl<'a> SamplePlane<'a> {
             samples: vec![0; stride * component.v * 10],
             stride,
             first_row: 0,
-            expanded: vec![0; component.width * (frame.max_h / component.h)],
-            sums: vec![0; component.width],
+            margin: window.columns.start - columns.start * across,
+            expanded: vec![0; columns.len() * across],
+            sums: vec![0; columns.len()],
+            columns,
+            rows,
         }
     }
 
@@ -110,8 +128,13 @@ impl<'a> SamplePlane<'a> {
     fn transform(&mut self, strip: usize, blocks: &BlockPlane, workspace: &mut Workspace) {
         let rows_of_blocks = blocks.strip(strip).chunks_exact(blocks.stride()).take(self.component.block_rows(strip));
         let Some(below) = self.samples.get_mut(2 * self.component.v * self.stride..) else { return };
-        for (blocks, samples) in rows_of_blocks.zip(below.chunks_exact_mut(8 * self.stride)) {
-            let blocks = blocks.get(..self.component.blocks_wide).unwrap_or_default();
+        let first_block = self.columns.start / 8 - blocks.first_column();
+        let tops = (self.first_row..).step_by(8);
+        for ((blocks, samples), top) in rows_of_blocks.zip(below.chunks_exact_mut(8 * self.stride)).zip(tops) {
+            if top >= self.rows.end || top + 8 <= self.rows.start {
+                continue;
+            }
+            let blocks = blocks.get(first_block..first_block + self.stride / 8).unwrap_or_default();
             let mut rows: [&mut [[u8; 8]]; 8] = Default::default();
             for (row, samples) in rows.iter_mut().zip(samples.chunks_exact_mut(self.stride)) {
                 *row = samples.as_chunks_mut().0;
@@ -129,14 +152,15 @@ impl<'a> SamplePlane<'a> {
         }
     }
 
-    /// The component's part in row `y` of the picture, at least as wide as it.
+    /// The component's part in row `y` of the picture, from the window's first column on and at least as wide as it.
     #[inline(always)]
     fn full_row(&mut self, y: usize) -> &[u8] {
-        let Self { component, upsampling, samples, stride, first_row, expanded, sums, .. } = self;
+        let Self { component, upsampling, samples, stride, first_row, expanded, sums, columns, margin, .. } = self;
         let sample_row = |row: usize| {
             // The picture's edges are repeated.
             let at = row.min(component.height - 1) + 2 * component.v - *first_row;
-            samples.get(at * *stride..).and_then(|rest| rest.get(..component.width)).unwrap_or_default()
+            let row = samples.get(at * *stride + columns.start % 8..);
+            row.and_then(|rest| rest.get(..columns.len())).unwrap_or_default()
         };
         let (near, far) = upsampling.source_rows(y);
         let (near, far) = (sample_row(near), sample_row(far));
@@ -147,6 +171,6 @@ impl<'a> SamplePlane<'a> {
             Upsampling::FancyBoth => fancy_both(near, far, sums, expanded),
             Upsampling::Box { across, .. } => repeat(near, across, expanded),
         }
-        expanded
+        expanded.get(*margin..).unwrap_or_default()
     }
 }

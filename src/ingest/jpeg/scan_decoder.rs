@@ -1,5 +1,7 @@
 //! The walk over a scan's blocks, from restart marker to restart marker.
 
+use std::ops::Range;
+
 use super::bits::{BitReader, EntropyData};
 use super::coefficients::{Block, BlockPlane};
 use super::error::JpegError;
@@ -9,6 +11,7 @@ use super::progressive;
 use super::scan::{Method, Scan, ScanComponent};
 use super::sequential;
 use super::tables::Tables;
+use crate::model::vectorized;
 
 /// Where the decoder stands in a scan.
 #[derive(Debug)]
@@ -31,6 +34,14 @@ pub(super) struct Part<'a> {
     component: &'a Component,
     pub(super) dc: Option<&'a HuffmanTable>,
     pub(super) ac: Option<&'a HuffmanTable>,
+}
+
+/// The blocks of a component in one strip; every row begins with those of column `first_column`.
+#[derive(Debug, Default)]
+struct Strip<'a> {
+    stride: usize,
+    first_column: usize,
+    blocks: &'a mut [Block],
 }
 
 /// Decodes one scan, strip by strip.
@@ -75,10 +86,20 @@ impl<'a> ScanDecoder<'a> {
         Ok(Self { data, method, restart_interval, mcus_wide: frame.mcus_wide(), parts, position })
     }
 
-    /// Decodes the MCUs of one strip into the planes of the frame's components.
-    pub(super) fn decode_strip(&mut self, strip: usize, planes: &mut [BlockPlane]) -> Result<(), JpegError> {
+    /// Decodes one strip into the planes of the frame's components. Of sequential scans only the MCUs in the columns
+    /// `kept` are stored, which is what the planes begin with then.
+    pub(super) fn decode_strip(
+        &mut self,
+        strip: usize,
+        kept: Range<usize>,
+        planes: &mut [BlockPlane],
+    ) -> Result<(), JpegError> {
         match self.method {
-            Method::Sequential => self.walk(strip, planes, sequential::block)?,
+            // Not for vectors, but for the shifts that come with them.
+            Method::Sequential => vectorized(
+                #[inline(always)]
+                || self.walk_sequential(strip, kept, planes),
+            )?,
             Method::DcFirst { low } => {
                 self.walk(strip, planes, |position, part, block| progressive::dc_first(position, part, low, block))?;
             }
@@ -94,6 +115,62 @@ impl<'a> ScanDecoder<'a> {
             }
         }
         if self.position.bits.is_overrun() { Err(short_of_data()) } else { Ok(()) }
+    }
+
+    #[inline(always)]
+    fn walk_sequential(
+        &mut self,
+        strip: usize,
+        kept: Range<usize>,
+        planes: &mut [BlockPlane],
+    ) -> Result<(), JpegError> {
+        let (position, data, interval) = (&mut self.position, self.data, self.restart_interval);
+        // A scan of one component has no padding blocks and MCUs of one block.
+        let (rows, columns, alone) = match self.parts.as_slice() {
+            [part] => (part.component.block_rows(strip), part.component.blocks_wide, true),
+            _ => (1, self.mcus_wide, false),
+        };
+        let mut strips: [Strip<'_>; MAX_COMPONENTS] = Default::default();
+        for (slot, plane) in strips.iter_mut().zip(planes) {
+            *slot =
+                Strip { stride: plane.stride(), first_column: plane.first_column(), blocks: plane.strip_mut(strip) };
+        }
+        // A copy, so that the bits stay in registers.
+        let mut bits = position.bits;
+        for (row, column) in (0..rows).flat_map(|row| (0..columns).map(move |column| (row, column))) {
+            if interval != 0 {
+                position.bits = bits;
+                position.begin_mcu(data, interval)?;
+                bits = position.bits;
+            }
+            for part in &self.parts {
+                let (Some(dc), Some(ac), Some(strip)) = (part.dc, part.ac, strips.get_mut(part.index)) else {
+                    continue;
+                };
+                let Component { h, v, .. } = *part.component;
+                let kept = if alone { kept.start * h..kept.end * h } else { kept.clone() };
+                let keep = kept.contains(&column);
+                let (first_row, first_column, h, v) = if alone { (row, column, 1, 1) } else { (0, column * h, h, v) };
+                for row in first_row..first_row + v {
+                    for column in first_column..first_column + h {
+                        let place = keep.then(|| row * strip.stride + column - strip.first_column);
+                        let difference;
+                        if let Some(block) = place.and_then(|place| strip.blocks.get_mut(place)) {
+                            *block = [0; 64];
+                            let put = |at, value| sequential::store(block, at, value);
+                            (bits, difference) = sequential::block(bits, dc, ac, put)?;
+                            let [first, ..] = block;
+                            *first = position.predict(part.slot, difference)?;
+                        } else {
+                            (bits, difference) = sequential::skip(bits, dc, ac)?;
+                            position.predict(part.slot, difference)?;
+                        }
+                    }
+                }
+            }
+        }
+        position.bits = bits;
+        Ok(())
     }
 
     fn walk(
@@ -140,6 +217,14 @@ impl<'a> ScanDecoder<'a> {
 }
 
 impl<'a> Position<'a> {
+    /// The new DC value, which the next block of the component is predicted from.
+    #[inline(always)]
+    pub(super) fn predict(&mut self, slot: usize, difference: i16) -> Result<i16, JpegError> {
+        let Some(predictor) = self.predictors.get_mut(slot) else { return Ok(0) };
+        *predictor += i32::from(difference);
+        i16::try_from(*predictor).map_err(|_| JpegError::Corrupt { problem: "DC coefficient out of range" })
+    }
+
     /// Crosses to the data behind the next restart marker when it is due.
     #[inline(always)]
     fn begin_mcu(&mut self, data: &'a EntropyData, interval: usize) -> Result<(), JpegError> {

@@ -1,5 +1,7 @@
 //! The tables a file defines between its scans.
 
+use std::rc::Rc;
+
 use super::error::JpegError;
 use super::huffman::{Class, HuffmanTable};
 use super::markers::{DHT, DQT, DRI};
@@ -18,8 +20,8 @@ pub(super) static ZIGZAG: [u8; 64] = [
 #[derive(Debug, Default)]
 pub(super) struct Tables {
     quantizers: [Option<Quantizer>; 4],
-    dc: [Option<Box<HuffmanTable>>; 4],
-    ac: [Option<Box<HuffmanTable>>; 4],
+    dc: [Option<Rc<HuffmanTable>>; 4],
+    ac: [Option<Rc<HuffmanTable>>; 4],
     /// MCUs between restart markers; 0 without them.
     pub(super) restart_interval: usize,
 }
@@ -55,7 +57,7 @@ impl Tables {
                 _ => return Err(bad("table class above 1")),
             };
             let slot = slots.get_mut(usize::from(head & 15)).ok_or(bad("table id above 3"))?;
-            *slot = Some(HuffmanTable::new(class, counts, values)?);
+            *slot = Some(HuffmanTable::shared(class, counts, values)?);
             segment = rest;
         }
         Ok(())
@@ -83,7 +85,7 @@ impl Tables {
         if let (Some(slot @ None), Some((counts, values))) =
             (slots.get_mut(usize::from(id)), standard::table(class, id))
         {
-            *slot = Some(HuffmanTable::new(class, counts, values)?);
+            *slot = Some(HuffmanTable::shared(class, counts, values)?);
         }
         Ok(())
     }

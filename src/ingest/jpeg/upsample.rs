@@ -30,6 +30,14 @@ impl Upsampling {
         }
     }
 
+    /// Samples that count beside those under a pixel, on either side.
+    pub(super) fn margin_across(self) -> usize {
+        match self {
+            Self::FancyAcross | Self::FancyBoth => 1,
+            Self::None | Self::FancyDown | Self::Box { .. } => 0,
+        }
+    }
+
     /// The rows of samples that row `y` of the picture is made of: the nearer one, and the one on its other side.
     #[inline(always)]
     pub(super) fn source_rows(self, y: usize) -> (usize, usize) {

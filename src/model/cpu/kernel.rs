@@ -105,7 +105,10 @@ fn instruction_set() -> InstructionSet {
 
 #[cfg(target_arch = "x86_64")]
 fn detect() -> InstructionSet {
-    let avx2 = is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma");
+    let avx2 = is_x86_feature_detected!("avx2")
+        && is_x86_feature_detected!("fma")
+        && is_x86_feature_detected!("bmi1")
+        && is_x86_feature_detected!("bmi2");
     let avx512 = avx2
         && is_x86_feature_detected!("avx512f")
         && is_x86_feature_detected!("avx512vl")
@@ -142,12 +145,12 @@ mod x86 {
         };
     }
 
-    #[target_feature(enable = "avx512f,avx512vl,avx512bw,avx512dq,avx2,fma")]
+    #[target_feature(enable = "avx512f,avx512vl,avx512bw,avx512dq,avx2,fma,bmi1,bmi2")]
     pub(super) fn with_avx512<R>(body: impl FnOnce() -> R) -> R {
         body()
     }
 
-    #[target_feature(enable = "avx2,fma")]
+    #[target_feature(enable = "avx2,fma,bmi1,bmi2")]
     pub(super) fn with_avx2<R>(body: impl FnOnce() -> R) -> R {
         body()
     }
