@@ -208,3 +208,19 @@ fn hsv_to_rgb([hue, saturation, value]: [u8; 3]) -> [u8; 3] {
         _ => [value, p, q],
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_blend_is_clipped_and_truncated() {
+        for factor in [-0.5, 0.0, 0.2, 0.799_999, 1.0, 1.2, 1.999, 300.0] {
+            for (degenerate, value) in (0..=255_u8).flat_map(|d| (0..=255_u8).map(move |v| (d, v))) {
+                let (d, v) = (f32::from(degenerate), f32::from(value));
+                let expected = (d + factor as f32 * (v - d)) as u8;
+                assert_eq!(blend(degenerate, value, factor), expected, "{degenerate} {value} {factor}");
+            }
+        }
+    }
+}

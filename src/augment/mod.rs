@@ -49,7 +49,8 @@ pub fn evaluation_pixels(picture: &Picture, side: u32, out: &mut [f32]) {
 pub fn evaluation_batch(dataset: &Dataset, ids: &[String], side: usize) -> Result<Vec<f32>, StageError> {
     let mut pixels = vec![0.0; ids.len() * 3 * side * side];
     pixels.par_chunks_exact_mut(3 * side * side).zip(ids).try_for_each(|(pixels, id)| {
-        Ok::<(), StageError>(evaluation_pixels_of(&dataset.image_bytes(id)?, side as u32, pixels)?)
+        evaluation_pixels_of(&dataset.image_bytes(id)?, side as u32, pixels)?;
+        Ok::<(), StageError>(())
     })?;
     Ok(pixels)
 }

@@ -75,7 +75,7 @@ impl Drop for Plane {
 
 impl Plane {
     fn new(width: usize, height: usize) -> Self {
-        let stride = width.next_multiple_of(CHUNK);
+        let stride = width.max(1).next_multiple_of(CHUNK);
         Self::with_stride(stride, height)
     }
 
@@ -139,7 +139,9 @@ impl Resizer {
                             Axis::Down => down(plane, &self.down),
                         };
                     }
-                    for (target, row) in target.chunks_exact_mut(to.0).zip(plane.values.chunks_exact(plane.stride)) {
+                    for (target, row) in
+                        target.chunks_exact_mut(to.0.max(1)).zip(plane.values.chunks_exact(plane.stride))
+                    {
                         target.copy_from_slice(row.get(..to.0).unwrap_or_default());
                     }
                 }

@@ -99,6 +99,7 @@ impl Table {
                 required("split", Utf8),
                 required("vector", vector_type(dimension)),
                 required("model", Utf8),
+                required("digest", Utf8),
             ],
             Self::Features => vec![required("id", Utf8), required("vector", vector_type(dimension))],
             Self::Qrels => {

@@ -20,15 +20,18 @@ pub(super) struct Job<'a> {
     pub progress: &'a dyn Progress,
 }
 
-/// Vectors with their ids.
+/// Unit vectors `[items, dimension]`.
 pub(super) struct Encoded {
-    ids: Vec<String>,
-    vectors: Vec<f32>,
-    dimension: usize,
-    /// Texts that were cut to the context length.
-    pub truncated: u64,
-    /// `[UNK]` among the tokens.
-    pub unknown_tokens: u64,
+    pub vectors: Vec<f32>,
+    pub dimension: usize,
+}
+
+/// What a table of vectors holds, row by row.
+pub(super) struct Content<'a> {
+    pub ids: &'a [String],
+    pub digests: &'a [String],
+    pub vectors: Vec<f32>,
+    pub dimension: usize,
 }
 
 /// Texts as the model takes them.
@@ -61,21 +64,18 @@ impl Job<'_> {
             }
             Ok::<(), StageError>(())
         })?;
-        self.done(ids.to_vec(), vectors, ItemKind::Image)
+        self.done(ids, vectors, ItemKind::Image)
     }
 
     pub(super) fn texts(&self, texts: &[Text]) -> Result<Encoded, StageError> {
         let mut vectors = Vec::new();
-        let (mut truncated, mut unknown_tokens) = (0, 0);
         for batch in texts.chunks(self.batch_size) {
             let tokenized = tokenize_all(self.encoder, batch.iter().map(|text| text.text.as_str()));
             vectors.extend(self.encoder.encode_texts(&tokenized.tokens, batch.len())?);
-            truncated += tokenized.truncated;
-            unknown_tokens += tokenized.unknown_tokens;
             self.step(batch.len())?;
         }
-        let encoded = self.done(texts.iter().map(|text| text.id.clone()).collect(), vectors, ItemKind::Text)?;
-        Ok(Encoded { truncated, unknown_tokens, ..encoded })
+        let ids: Vec<String> = texts.iter().map(|text| text.id.clone()).collect();
+        self.done(&ids, vectors, ItemKind::Text)
     }
 
     fn step(&self, count: usize) -> Result<(), StageError> {
@@ -83,10 +83,10 @@ impl Job<'_> {
         self.monitor.check_stop()
     }
 
-    fn done(&self, ids: Vec<String>, vectors: Vec<f32>, kind: ItemKind) -> Result<Encoded, StageError> {
+    fn done(&self, ids: &[String], vectors: Vec<f32>, kind: ItemKind) -> Result<Encoded, StageError> {
         let dimension = self.encoder.config().embed_dim;
-        check_finite(&vectors, dimension, &ids, kind)?;
-        Ok(Encoded { ids, vectors, dimension, truncated: 0, unknown_tokens: 0 })
+        check_finite(&vectors, dimension, ids, kind)?;
+        Ok(Encoded { vectors, dimension })
     }
 }
 
@@ -125,21 +125,29 @@ pub(super) fn write(
     path: &Path,
     file: &EmbeddingFile,
     model: &Fingerprint,
-    encoded: Encoded,
+    content: Content<'_>,
 ) -> Result<u64, StageError> {
     if let Some(folder) = path.parent() {
         std::fs::create_dir_all(folder).map_err(StoreError::io(folder))?;
     }
-    let rows = encoded.ids.len();
-    let mut writer = TableWriter::create(path, Table::Embeddings.schema_with_dimension(encoded.dimension))?;
+    let Content { ids, digests, vectors, dimension } = content;
+    let rows = ids.len();
+    let mut writer = TableWriter::create(path, Table::Embeddings.schema_with_dimension(dimension))?;
     writer.write(vec![
-        text_column(&encoded.ids),
+        text_column(ids),
         text_column(std::iter::repeat_n(file.kind.as_str(), rows)),
         text_column(std::iter::repeat_n(file.split.as_str(), rows)),
-        vector_column(path, encoded.vectors, encoded.dimension)?,
+        vector_column(path, vectors, dimension)?,
         text_column(std::iter::repeat_n(model.as_str(), rows)),
+        text_column(digests),
     ])?;
     Ok(writer.finish()?)
+}
+
+/// How many texts are cut to the context length, and how many of their tokens are `[UNK]`.
+pub(super) fn count_losses(encoder: &Encoder, texts: &[&str]) -> (u64, u64) {
+    let tokenized = tokenize_all(encoder, texts.iter().copied());
+    (tokenized.truncated, tokenized.unknown_tokens)
 }
 
 /// A caption as the model takes it.

@@ -45,6 +45,13 @@ impl Dataset {
         self.rows(Table::Images, split, |batch, row| Ok(batch.text("image_id")?.value(row).to_owned()))
     }
 
+    /// Ids and digests of the images of a split, in source order.
+    pub fn image_digests(&self, split: Split) -> Result<Vec<(String, String)>, StoreError> {
+        self.rows(Table::Images, split, |batch, row| {
+            Ok((batch.text("image_id")?.value(row).to_owned(), batch.text("digest")?.value(row).to_owned()))
+        })
+    }
+
     /// Where every image came from, by id: `train_imgs.tsv:3` or a file name.
     pub fn image_sources(&self) -> Result<BTreeMap<String, String>, StoreError> {
         let rows = read_table(&self.path(Table::Images), Table::Images, |batch, row| {

@@ -13,7 +13,7 @@ use crate::store::{ImageStore, Sealed, StoreError, TableReader};
 
 /// More segments than this are copied into one.
 const MAX_SEGMENTS: usize = 8;
-/// A smaller share of bytes that are still in use makes a copy worth its while.
+/// A smaller share of images that are still in use makes a copy worth its while.
 const MIN_LIVE_SHARE: f64 = 0.5;
 const FORMATS: [&str; 5] = ["jpeg", "png", "webp", "gif", "bmp"];
 
@@ -48,14 +48,14 @@ impl KnownImages {
     /// Reads what an earlier version holds. Facts that were found by a lesser check are of no use.
     pub fn read(base: &Sealed, decode: DecodeCheck) -> Result<Self, StoreError> {
         let mut facts = HashMap::new();
-        let mut live = 0;
+        let mut live = 0u32;
         for batch in TableReader::open(&base.path(&table_file(Table::Images)), Table::Images)? {
             let batch = batch?;
             let (ids, digests, formats) = (batch.text("image_id")?, batch.text("digest")?, batch.text("format")?);
             let (widths, heights) = (batch.u32("width")?, batch.u32("height")?);
             let (hashes, bytes) = (batch.u64("perceptual_hash")?, batch.u64("bytes")?);
             for row in 0..batch.rows() {
-                live += bytes.value(row);
+                live += 1;
                 let perceptual_hash = hashes.is_valid(row).then(|| hashes.value(row));
                 let digest = blake3::Hash::from_hex(digests.value(row));
                 let format = FORMATS.into_iter().find(|format| *format == formats.value(row));
@@ -75,9 +75,9 @@ impl KnownImages {
             file.home.get_or_insert_with(|| base.manifest.artifact.clone());
         }
         let paths: Vec<PathBuf> = files.iter().map(|file| base.path(&file.path)).collect();
-        let stored: u64 = files.iter().map(|file| file.bytes).sum();
-        let live_share = if stored == 0 { 0.0 } else { live as f64 / stored as f64 };
-        Ok(Self { facts, base: Some(Base { files, store: ImageStore::open(&paths)?, live_share }) })
+        let store = ImageStore::open(&paths)?;
+        let live_share = f64::from(live) / store.entries()?.max(1) as f64;
+        Ok(Self { facts, base: Some(Base { files, store, live_share }) })
     }
 
     pub fn is_empty(&self) -> bool {

@@ -142,6 +142,14 @@ impl ImageStore {
         self.with(id, <[u8]>::to_vec)
     }
 
+    /// Images in all files, those that a newer file replaces included.
+    pub fn entries(&self) -> Result<u64, StoreError> {
+        self.segments.iter().try_fold(0, |sum, segment| {
+            let txn = segment.env.read_txn().map_err(lmdb(&segment.path))?;
+            Ok(sum + segment.images.len(&txn).map_err(lmdb(&segment.path))?)
+        })
+    }
+
     /// What `read` makes of the bytes of an image where they lie, or `None`.
     pub fn with<T>(&self, id: &str, read: impl FnOnce(&[u8]) -> T) -> Result<Option<T>, StoreError> {
         for segment in &self.segments {

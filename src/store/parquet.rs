@@ -3,8 +3,8 @@ use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use ::parquet::arrow::ArrowWriter;
 use ::parquet::arrow::arrow_reader::{ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder};
+use ::parquet::arrow::{ArrowWriter, ProjectionMask};
 use ::parquet::basic::Compression;
 use ::parquet::file::properties::WriterProperties;
 use arrow_array::cast::AsArray;
@@ -33,6 +33,13 @@ impl TableWriter {
         let file = File::create(path).map_err(StoreError::io(path))?;
         let properties = WriterProperties::builder()
             .set_compression(Compression::SNAPPY)
+            // Ids, digests and texts hardly ever repeat: a dictionary of them is built for nothing.
+            .set_column_dictionary_enabled("image_id".into(), false)
+            .set_column_dictionary_enabled("text_id".into(), false)
+            .set_column_dictionary_enabled("id".into(), false)
+            .set_column_dictionary_enabled("digest".into(), false)
+            .set_column_dictionary_enabled("source".into(), false)
+            .set_column_dictionary_enabled("text".into(), false)
             .set_max_row_group_row_count(Some(ROW_GROUP_ROWS))
             .set_created_by(concat!("tuwen ", env!("CARGO_PKG_VERSION")).to_owned())
             .build();
@@ -75,10 +82,20 @@ pub struct TableBatch {
 
 impl TableReader {
     pub fn open(path: &Path, table: Table) -> Result<Self, StoreError> {
+        let names: Vec<String> = table.schema().fields().iter().map(|field| field.name().clone()).collect();
+        Self::open_columns(path, table, &names.iter().map(String::as_str).collect::<Vec<_>>())
+    }
+
+    /// Reads no more than some columns.
+    pub fn open_columns(path: &Path, table: Table, columns: &[&str]) -> Result<Self, StoreError> {
         let file = File::open(path).map_err(StoreError::io(path))?;
         let parquet = |source| StoreError::Parquet { path: path.to_owned(), source };
         let builder = ParquetRecordBatchReaderBuilder::try_new(file).map_err(parquet)?;
-        let batches = builder.with_batch_size(8192).build().map_err(parquet)?;
+        let fields = builder.schema().fields().iter().enumerate();
+        let wanted: Vec<usize> =
+            fields.filter(|(_, field)| columns.contains(&field.name().as_str())).map(|(at, _)| at).collect();
+        let mask = ProjectionMask::roots(builder.parquet_schema(), wanted);
+        let batches = builder.with_projection(mask).with_batch_size(8192).build().map_err(parquet)?;
         Ok(Self { path: path.to_owned(), table, batches })
     }
 }

@@ -1,4 +1,5 @@
 //! One suite, run for every implementation.
 
 mod formats;
+mod source;
 mod store;

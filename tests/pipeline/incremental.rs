@@ -83,3 +83,34 @@ fn an_unchanged_source_writes_nothing_but_the_record_of_the_run() {
     let new: Vec<&String> = after.iter().filter(|file| !before.contains(file)).collect();
     assert!(new.len() == 1 && new[0].starts_with("runs/"), "{new:?}");
 }
+
+const EMBED: &str = "kind: Pipeline\nversion: 1\nname: t\nstages:\n  - { id: data, kind: ingest, source: { format: chinese-clip, root: muge } }\n  - { id: base, kind: model, preset: ViT-tiny-16 }\n  - { id: vectors, kind: embed, needs: { models: [base], data: [data] } }\n";
+
+/// Every vector by file, and how many were encoded for it.
+fn vectors(workspace: &Workspace) -> (BTreeMap<String, Vec<u8>>, u64) {
+    workspace.write("pipeline.yaml", EMBED);
+    let ran = workspace.tuwen(&["run", "pipeline.yaml", "--json"]).succeeds();
+    let note = ran.stderr.lines().find(|line| line.contains(" encoded")).unwrap().to_owned();
+    let encoded = note.rsplit(", ").next().unwrap().trim_end_matches(" encoded").parse().unwrap();
+    let key: ArtifactKey = serde_json::from_value(ran.json()["steps"][2]["artifact"].clone()).unwrap();
+    let store = Store::open(&workspace.path("artifacts").to_string_lossy(), &workspace.path("cache")).unwrap();
+    let folder = open_artifact(&store, &key).unwrap().folder;
+    let tables = files_below(&folder).into_iter().filter(|file| file.ends_with(".parquet"));
+    (tables.map(|file| (file.clone(), fs::read(folder.join(&file)).unwrap())).collect(), encoded)
+}
+
+#[test]
+fn only_what_changed_is_encoded_again() {
+    let workspace = Workspace::new();
+    workspace.write_muge();
+    let (_, all) = vectors(&workspace);
+    change(&workspace, 0);
+    let (again, encoded) = vectors(&workspace);
+    // The changed image has the bytes of another, and so has the new one: only the new text is new to the model.
+    assert!(encoded >= 1 && encoded < all / 10, "{encoded} of {all}");
+    let fresh = Workspace::new();
+    for file in files_below(&workspace.path("muge")) {
+        fresh.write(&format!("muge/{file}"), fs::read(workspace.path("muge").join(&file)).unwrap());
+    }
+    assert!(vectors(&fresh).0 == again);
+}

@@ -75,37 +75,6 @@ fn decode_unguarded(bytes: &[u8]) -> Result<(Picture, &'static str), IngestError
     Ok((picture, name))
 }
 
-/// Width, height and format of an image from its header, without decoding a pixel.
-pub fn inspect(bytes: &[u8]) -> Result<(u32, u32, &'static str), IngestError> {
-    guarded(|| {
-        let (format, name) = recognise(bytes)?;
-        let (width, height) = match format {
-            ImageFormat::Jpeg => {
-                let header = jpeg::read_header(bytes).map_err(|error| unreadable(&error))?;
-                (header.width, header.height)
-            }
-            _ => {
-                let reader = ImageReader::with_format(Cursor::new(bytes), format);
-                reader.into_dimensions().map_err(|error| unreadable(&error))?
-            }
-        };
-        check_pixels(width, height)?;
-        Ok((width, height, name))
-    })
-}
-
-/// The format by its first bytes.
-fn recognise(bytes: &[u8]) -> Result<(ImageFormat, &'static str), IngestError> {
-    match image::guess_format(bytes) {
-        Ok(format @ ImageFormat::Png) => Ok((format, "png")),
-        Ok(format @ ImageFormat::Gif) => Ok((format, "gif")),
-        Ok(format @ ImageFormat::Bmp) => Ok((format, "bmp")),
-        Ok(format @ ImageFormat::Jpeg) => Ok((format, "jpeg")),
-        Ok(format @ ImageFormat::WebP) => Ok((format, "webp")),
-        _ => Err(unreadable("not a JPEG, PNG, WebP, GIF or BMP file")),
-    }
-}
-
 fn decode_jpeg(bytes: &[u8]) -> Result<Picture, IngestError> {
     let header = jpeg::read_header(bytes).map_err(|error| unreadable(&error))?;
     check_pixels(header.width, header.height)?;
@@ -121,6 +90,39 @@ fn mode_of(color: jpeg::Color) -> Mode {
         jpeg::Color::Luma => Mode::Luma,
         jpeg::Color::Rgb => Mode::Rgb,
         jpeg::Color::Cmyk => Mode::Cmyk,
+    }
+}
+
+/// Width, height and format of an image from its header, without decoding a pixel.
+pub fn inspect(bytes: &[u8]) -> Result<(u32, u32, &'static str), IngestError> {
+    guarded(|| inspect_unguarded(bytes))
+}
+
+fn inspect_unguarded(bytes: &[u8]) -> Result<(u32, u32, &'static str), IngestError> {
+    let (format, name) = recognise(bytes)?;
+    let (width, height) = match format {
+        ImageFormat::Jpeg => {
+            let header = jpeg::read_header(bytes).map_err(|error| unreadable(&error))?;
+            (header.width, header.height)
+        }
+        _ => {
+            let reader = ImageReader::with_format(Cursor::new(bytes), format);
+            reader.into_dimensions().map_err(|error| unreadable(&error))?
+        }
+    };
+    check_pixels(width, height)?;
+    Ok((width, height, name))
+}
+
+/// The format by its first bytes.
+fn recognise(bytes: &[u8]) -> Result<(ImageFormat, &'static str), IngestError> {
+    match image::guess_format(bytes) {
+        Ok(format @ ImageFormat::Png) => Ok((format, "png")),
+        Ok(format @ ImageFormat::Gif) => Ok((format, "gif")),
+        Ok(format @ ImageFormat::Bmp) => Ok((format, "bmp")),
+        Ok(format @ ImageFormat::Jpeg) => Ok((format, "jpeg")),
+        Ok(format @ ImageFormat::WebP) => Ok((format, "webp")),
+        _ => Err(unreadable("not a JPEG, PNG, WebP, GIF or BMP file")),
     }
 }
 

@@ -1,4 +1,4 @@
-//! Huffman tables, and tables that look up to two coefficients of a sequential scan up at once.
+//! Huffman tables; those of sequential scans tell up to two coefficients by one look-up.
 
 use std::cell::RefCell;
 use std::rc::Rc;
