@@ -127,7 +127,8 @@ impl SourceFolder {
             Backend::Remote { objects, runtime } => {
                 let meta = self.head(name)?;
                 let (sender, receiver) = mpsc::channel(CHUNKS_AHEAD);
-                runtime.spawn(stream(Arc::clone(objects), meta, sender));
+                // The name that the answer gives has the prefix of the folder, the request must not.
+                runtime.spawn(stream(Arc::clone(objects), parse_key(name)?, meta, sender));
                 Ok(Box::new(RemoteReader { receiver, piece: Bytes::new(), _runtime: Arc::clone(runtime) }))
             }
         }
@@ -232,10 +233,15 @@ impl SourceFolder {
 
 /// Sends a file piece by piece. Every request names the version that the first one found, so that a file which is
 /// replaced meanwhile is an error and not a mixture.
-async fn stream(objects: Arc<dyn ObjectStore>, meta: ObjectMeta, sender: mpsc::Sender<object_store::Result<Bytes>>) {
+async fn stream(
+    objects: Arc<dyn ObjectStore>,
+    key: Key,
+    meta: ObjectMeta,
+    sender: mpsc::Sender<object_store::Result<Bytes>>,
+) {
     let starts = (0..meta.size).step_by(CHUNK_BYTES as usize);
     let piece = |start: u64| {
-        let (objects, key): (_, Key) = (Arc::clone(&objects), meta.location.clone());
+        let (objects, key) = (Arc::clone(&objects), key.clone());
         let options = GetOptions {
             range: Some((start..meta.size.min(start + CHUNK_BYTES)).into()),
             if_match: meta.e_tag.clone(),

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use object_store::memory::InMemory;
 use object_store::path::Path as Key;
+use object_store::prefix::PrefixStore;
 use object_store::{ObjectStore, ObjectStoreExt, PutPayload};
 use tuwen::ingest::{SourceRow, SourceSpec, source_rows};
 use tuwen::store::{SourceFolder, StoreError};
@@ -26,10 +27,12 @@ fn both(folder: &str) -> (tempfile::TempDir, SourceFolder, SourceFolder) {
         let path = copy.path().join(&name);
         std::fs::create_dir_all(path.parent().unwrap()).unwrap();
         std::fs::write(path, &bytes).unwrap();
-        runtime.block_on(objects.put(&Key::from(name), PutPayload::from(bytes))).unwrap();
+        let key = Key::from(format!("some/prefix/{name}"));
+        runtime.block_on(objects.put(&key, PutPayload::from(bytes))).unwrap();
     }
     let local = SourceFolder::open(&copy.path().to_string_lossy()).unwrap();
-    let remote = SourceFolder::of_objects("s3://bucket/prefix", objects).unwrap();
+    let objects = Arc::new(PrefixStore::new(objects, "some/prefix"));
+    let remote = SourceFolder::of_objects("s3://bucket/some/prefix", objects).unwrap();
     (copy, local, remote)
 }
 
