@@ -3,6 +3,10 @@
 //! The order of the rooms below is the dependency order: a room imports only rooms above it.
 #![recursion_limit = "256"]
 
+/// Batches are made and dropped all day; the system's allocator gives their pages back each time and takes new ones.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 pub mod data;
 pub mod model;
 pub mod store;

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use serde_json::{Value, json};
+use serde_json::json;
 use tuwen::augment::evaluation_batch;
 use tuwen::data::{Manifest, Split};
 use tuwen::ingest::Dataset;

@@ -78,6 +78,10 @@ pub const VERSION: u32 = 3;
 /// Counts and distributions of a data set.
 pub const STATISTICS_FILE: &str = "statistics.json";
 
+/// Rows that are read while earlier ones are settled, and rows that change hands together.
+const ROWS_AHEAD: usize = 512;
+const ROWS_AT_ONCE: usize = 32;
+
 /// Larger image files are refused before they are read.
 pub const MAX_IMAGE_BYTES: usize = 64 << 20;
 
@@ -108,13 +112,11 @@ impl Stage for Ingest {
         let split = SplitRule::new(self.spec.split.as_ref(), groups, self.seed);
         let mut writer = DatasetWriter::create(context.out, context.scratch, &self.spec, examiner, split)?;
         let progress = context.monitor.begin(context.stage, None, "rows");
-        for (index, row) in rows()?.enumerate() {
-            writer.push(row?)?;
-            if index % 64 == 63 {
-                progress.advance(64);
-                context.monitor.check_stop()?;
-            }
-        }
+        read_ahead(rows()?, |batch| {
+            progress.advance(batch.len() as u64);
+            context.monitor.check_stop()?;
+            batch.into_iter().try_for_each(|row| writer.push(row?))
+        })?;
         let written = writer.finish()?;
         self.check(&written.stats, &written.quarantine)?;
         let path = context.out.join(STATISTICS_FILE);
@@ -199,6 +201,30 @@ impl Ingest {
         }
         Ok(())
     }
+}
+
+/// Gives rows to `consume` batch by batch, while the next ones are being read.
+fn read_ahead(
+    rows: SourceRows,
+    mut consume: impl FnMut(Vec<Result<SourceRow, IngestError>>) -> Result<(), StageError>,
+) -> Result<(), StageError> {
+    std::thread::scope(|scope| {
+        let (sender, receiver) = std::sync::mpsc::sync_channel(ROWS_AHEAD / ROWS_AT_ONCE);
+        scope.spawn(move || {
+            let mut rows = rows;
+            loop {
+                let batch: Vec<_> = rows.by_ref().take(ROWS_AT_ONCE).collect();
+                // The receiver is gone once a row was refused; that error is the one to report.
+                if batch.is_empty() || sender.send(batch).is_err() {
+                    return;
+                }
+            }
+        });
+        let consumed = receiver.iter().try_for_each(&mut consume);
+        // It goes before the reader is waited for, so that the reader does not wait in turn.
+        drop(receiver);
+        consumed
+    })
 }
 
 fn receipt(shard: &Shard, written: Written) -> ShardReceipt {

@@ -2,8 +2,11 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::Path;
 
+use arrow_array::Array;
 use serde::{Deserialize, Serialize};
 
+use super::groups::{NEAR_BITS, UnionFind};
+use super::near_duplicates::near_pairs;
 use super::table_file;
 use super::text_key::text_key;
 use crate::data::table::Table;
@@ -25,6 +28,9 @@ pub struct Statistics {
     pub bytes: Quantiles,
     /// Images whose bytes an earlier one has.
     pub identical_images: u64,
+    /// Images that look like an earlier one: perceptual hashes that differ in at most three bits.
+    #[serde(default)]
+    pub near_identical_images: u64,
     /// Tokens of a text with `[CLS]` and `[SEP]`.
     pub tokens: Quantiles,
     /// Texts of more than 52 tokens.
@@ -61,13 +67,15 @@ impl Statistics {
 
     fn read_images(&mut self, folder: &Path) -> Result<(), StoreError> {
         let (mut widths, mut heights, mut sizes) = (Counts::default(), Counts::default(), Counts::default());
-        let mut digests = HashSet::new();
+        let (mut digests, mut hashes) = (HashSet::new(), Vec::new());
         for batch in TableReader::open(&folder.join(table_file(Table::Images)), Table::Images)? {
             let batch = batch?;
             let (width, height, bytes) = (batch.u32("width")?, batch.u32("height")?, batch.u64("bytes")?);
             let (formats, digest) = (batch.text("format")?, batch.text("digest")?);
+            let hash = batch.u64("perceptual_hash")?;
             for row in 0..batch.rows() {
                 self.images += 1;
+                hashes.extend(hash.is_valid(row).then(|| hash.value(row)));
                 widths.add(width.value(row).into());
                 heights.add(height.value(row).into());
                 sizes.add(bytes.value(row));
@@ -79,6 +87,7 @@ impl Statistics {
                 self.identical_images += u64::from(half.is_some_and(|half| !digests.insert(half)));
             }
         }
+        self.near_identical_images = in_other_sets(&hashes);
         (self.width, self.height, self.bytes) = (widths.quantiles(), heights.quantiles(), sizes.quantiles());
         Ok(())
     }
@@ -157,6 +166,15 @@ fn histogram(counts: &HashMap<u64, u32>, items: u64) -> BTreeMap<u64, u64> {
         histogram.insert(0, without);
     }
     histogram
+}
+
+/// Hashes that are near one that comes earlier, directly or through others.
+fn in_other_sets(hashes: &[u64]) -> u64 {
+    let mut sets = UnionFind::of(hashes.len());
+    for (a, b) in near_pairs(hashes, NEAR_BITS) {
+        sets.join(a, b);
+    }
+    (0..hashes.len()).filter(|at| sets.root(*at) != *at).count() as u64
 }
 
 /// Two ids that share it would be counted as one; among a billion ids that is not likely once in ten.

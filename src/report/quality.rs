@@ -219,6 +219,7 @@ impl Statistics {
             ("height", spread(&self.height)),
             ("bytes of an image", spread(&self.bytes)),
             ("images with the bytes of another", share(self.identical_images, self.images)),
+            ("images that look like another", share(self.near_identical_images, self.images)),
             ("tokens of a text", spread(&self.tokens)),
             ("texts of more than 52 tokens", share(self.truncated_texts, self.texts)),
             ("tokens unknown to the vocabulary", share(self.unknown_tokens, self.all_tokens)),

@@ -28,7 +28,7 @@ pub use finetune::Finetune;
 pub use finetune_spec::{
     DistillationSpec, EarlyStopping, FinetuneNeeds, FinetuneSpec, Keep, OptimizerStart, PositivesRule, SamplerRule,
 };
-pub use loader::{Batch, Loader, LoaderOptions};
+pub use loader::{Batch, Demand, Loader, LoaderOptions};
 pub use log::{LOG_FILE, LogLine, read_log};
 pub use model_spec::ModelSpec;
 pub use pairs::{DroppedItems, TrainingPairs};
