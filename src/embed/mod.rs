@@ -150,7 +150,7 @@ impl Stage for Embed {
             }
         };
         let (truncated, unknown) = encode::count_losses(&model.encoder, &texts);
-        let vectors = with_known(encoded, file.kind, digests, &mut kept.reuse)?;
+        let vectors = with_known(&encoded, file.kind, digests, &mut kept.reuse)?;
         let content = encode::Content { ids, digests, vectors, dimension: model.encoder.config().embed_dim };
         let written = encode::write(&context.out.join(file.path()), file, &model.fingerprint, content)?;
         Ok(ShardReceipt {
@@ -215,7 +215,7 @@ fn pick<T: Clone>(items: &[T], rows: &[usize]) -> Vec<T> {
 
 /// All vectors of a shard in order: known ones from the earlier artifact, the others as they were encoded.
 fn with_known(
-    encoded: encode::Encoded,
+    encoded: &encode::Encoded,
     kind: ItemKind,
     digests: &[String],
     reuse: &mut Reuse,

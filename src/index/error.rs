@@ -2,7 +2,9 @@
 use std::path::PathBuf;
 
 use crate::data::ErrorClass;
+use crate::model::ModelError;
 use crate::stage::StageError;
+use crate::store::StoreError;
 
 /// Errors of the room `index`.
 #[derive(Debug, thiserror::Error)]
@@ -13,8 +15,16 @@ pub enum IndexError {
     Conversion { reason: String },
     #[error("{path}: not an index of this version: {reason}; re-run the index stage")]
     Broken { path: PathBuf, reason: String },
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error(transparent)]
+    Model(#[from] ModelError),
     #[error("dimension mismatch: index has {expected}, query has {found}; re-run stage `embed`")]
     Dimension { expected: usize, found: usize },
+    #[error("the set is about {found} rows, the index has {expected}")]
+    OtherRows { expected: usize, found: usize },
+    #[error("{rows} vectors are more than one index holds; divide the data sets among index stages")]
+    TooMany { rows: usize },
     #[error("the index was built with model {expected}, the query was encoded by {found}; re-run the index stage")]
     OtherModel { expected: String, found: String },
     #[error("there is no image to index: the data sets of the embed stage are empty")]
@@ -29,6 +39,8 @@ impl IndexError {
         match self {
             Self::Keyword { .. } => ErrorClass::LocalIo,
             Self::Conversion { .. } => ErrorClass::Internal,
+            Self::Store(error) => error.class(),
+            Self::Model(error) => error.class(),
             _ => ErrorClass::BadInput,
         }
     }

@@ -23,12 +23,15 @@ pub use fusion::reciprocal_rank_fusion;
 pub use searcher::{AboutIndex, Hit, Query, SearchMode, Searcher};
 pub use spec::{AnalyzerKind, IndexNeeds, IndexSpec, TextIndexSpec, VectorIndexKind, VectorIndexSpec};
 pub use text::{Analyzer, Document};
+pub use vector::{
+    AboutVectors, Effort, Recall, RecallSource, VectorIndex, VectorIndexOptions, build_vectors, delete_vectors,
+    open_vectors,
+};
 
 use text::write_keywords;
-use vector::write_vectors;
 
 /// Version of the stage's results.
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;
 
 /// `kind: index`.
 #[derive(Debug, Clone)]
@@ -49,6 +52,7 @@ impl Stage for BuildIndex {
         }
         let mut documents = Vec::new();
         let mut vectors = Vec::new();
+        let mut queries = Vec::new();
         for data in &summary.data {
             let dataset = Dataset::open(&context.input(data)?.sealed)?;
             let sources = dataset.image_sources()?;
@@ -56,6 +60,7 @@ impl Stage for BuildIndex {
                 let mut captions = captions(&dataset, split)?;
                 let images = summary.read(folder, &needs.model, data, split, ItemKind::Image)?;
                 vectors.extend_from_slice(&images.vectors);
+                queries.extend(summary.read(folder, &needs.model, data, split, ItemKind::Text)?.vectors);
                 documents.extend(images.ids.into_iter().map(|image_id| Document {
                     id: format!("{data}/{image_id}"),
                     data: data.clone(),
@@ -72,7 +77,14 @@ impl Stage for BuildIndex {
         let dictionary = self.dictionary()?;
         let analyzer = Analyzer::new(self.spec.text.analyzer, dictionary.as_deref())?;
         write_keywords(&context.out.join("keywords"), &analyzer, &documents)?;
-        write_vectors(&context.out.join("vectors.f32"), &vectors)?;
+        let options = VectorIndexOptions {
+            dimension: embedded.dimension,
+            kind: self.spec.vector.kind,
+            memory_bytes: self.spec.vector.memory_mib.map(|mib| mib << 20),
+            recall: self.spec.vector.recall,
+            queries: &queries,
+        };
+        let built = build_vectors(&context.out.join("vectors"), &vectors, &options)?;
         let about = AboutIndex {
             version: VERSION,
             rows: documents.len(),
@@ -83,7 +95,10 @@ impl Stage for BuildIndex {
             dictionary: dictionary.as_ref().map(|words| blake3::hash(words.as_bytes()).to_hex().to_string()),
         };
         about.save(context.out, dictionary.as_deref())?;
-        context.note(&format!("{} images, {} dimensions", about.rows, about.dimension));
+        context.note(&format!(
+            "{} images, {} dimensions; {:?} vector index: {}",
+            about.rows, about.dimension, built.kind, built.reason
+        ));
         let rows = documents.len() as u64;
         Ok(ShardReceipt {
             shard: shard.clone(),
@@ -92,7 +107,7 @@ impl Stage for BuildIndex {
             rows_quarantined: 0,
             rows_left_out: 0,
             shared: Vec::new(),
-            files: vec!["index.json".to_owned(), "vectors.f32".to_owned()],
+            files: vec!["index.json".to_owned(), "vectors/vectors.json".to_owned()],
             stats: BTreeMap::from([("documents".to_owned(), json!(rows))]),
         })
     }

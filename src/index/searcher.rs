@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::fusion::reciprocal_rank_fusion;
 use super::text::{Analyzer, Document, KeywordIndex};
-use super::vector::ExactIndex;
+use super::vector::{VectorIndex, open_vectors};
 use super::{AnalyzerKind, IndexError};
 use crate::data::ArtifactKey;
 use crate::stage::StageError;
@@ -66,7 +66,7 @@ pub struct Searcher {
     about: AboutIndex,
     analyzer: Analyzer,
     keywords: KeywordIndex,
-    vectors: ExactIndex,
+    vectors: Box<dyn VectorIndex>,
 }
 
 impl Searcher {
@@ -88,7 +88,7 @@ impl Searcher {
         Ok(Self {
             analyzer: Analyzer::new(about.analyzer, dictionary.as_deref())?,
             keywords: KeywordIndex::open(&folder.join("keywords"))?,
-            vectors: ExactIndex::open(&folder.join("vectors.f32"), about.rows, about.dimension)?,
+            vectors: open_vectors(&folder.join("vectors"))?,
             about,
         })
     }
@@ -112,16 +112,24 @@ impl Searcher {
             }
             (_, _, None) => return Err(IndexError::Query { mode: "vector", needs: "a text or an image" }.into()),
             (SearchMode::Vector, _, Some((vector, _))) | (SearchMode::Hybrid, None, Some((vector, _))) => {
-                self.vectors.search(vector, k)?
+                self.by_vector(vector, k)?
             }
             (SearchMode::Hybrid, Some(text), Some((vector, _))) => {
                 let depth = FUSION_DEPTH.max(k);
                 let numbers = |list: Vec<(usize, f32)>| list.into_iter().map(|(number, _)| number).collect();
-                let lists = [numbers(self.by_text(text, depth)?), numbers(self.vectors.search(vector, depth)?)];
+                let lists = [numbers(self.by_text(text, depth)?), numbers(self.by_vector(vector, depth)?)];
                 reciprocal_rank_fusion(&lists, k)
             }
         };
         found.into_iter().map(|(number, score)| self.hit(number, score)).collect()
+    }
+
+    fn by_vector(&self, vector: &[f32], k: usize) -> Result<Vec<(usize, f32)>, IndexError> {
+        if vector.len() != self.about.dimension {
+            return Err(IndexError::Dimension { expected: self.about.dimension, found: vector.len() });
+        }
+        let lists = self.vectors.search(vector, k, None)?;
+        Ok(lists.into_iter().flatten().map(|scored| (scored.row as usize, scored.score)).collect())
     }
 
     fn by_text(&self, text: &str, k: usize) -> Result<Vec<(usize, f32)>, IndexError> {

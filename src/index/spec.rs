@@ -50,18 +50,41 @@ pub enum AnalyzerKind {
 }
 
 /// How vectors are searched.
-#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct VectorIndexSpec {
     #[serde(default)]
     pub kind: VectorIndexKind,
+    /// Recall@10 that an approximate index is set to, a fraction in 0..=1.
+    #[serde(default = "default_recall")]
+    #[schemars(range(min = 0.5, max = 1.0))]
+    pub recall: f64,
+    /// Memory that searches may keep busy, in MiB; without it as much as it takes.
+    #[serde(default)]
+    pub memory_mib: Option<u64>,
+}
+
+impl Default for VectorIndexSpec {
+    fn default() -> Self {
+        Self { kind: VectorIndexKind::default(), recall: default_recall(), memory_mib: None }
+    }
+}
+
+fn default_recall() -> f64 {
+    0.99
 }
 
 /// Kinds of vector index.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum VectorIndexKind {
-    /// Every vector is compared.
+    /// By the number of rows and the memory allowed; the index says which and why.
     #[default]
+    Auto,
+    /// Every vector is compared.
     Exact,
+    /// A graph is walked from neighbour to neighbour.
+    Graph,
+    /// Vectors in lists; the nearest lists are searched.
+    Partitioned,
 }

@@ -88,7 +88,7 @@ impl DatasetWriter<'_> {
         self.stats.images.rows_in += kept.len() as u64;
         self.stats.images.rows_out += kept.len() as u64;
         self.tables.images.write(columns(&kept))?;
-        self.reject(bad)
+        self.reject(&bad)
     }
 
     /// Which images stay: those that meet the condition, and of equal ones the first.

@@ -197,6 +197,9 @@ impl LmdbFile {
     }
 }
 
+/// A key and its value.
+type Entry = (Vec<u8>, Vec<u8>);
+
 /// Walks the tree of a file from left to right.
 #[derive(Debug)]
 pub struct Entries {
@@ -209,7 +212,7 @@ pub struct Entries {
 }
 
 impl Entries {
-    fn step(&mut self) -> Result<Option<(Vec<u8>, Vec<u8>)>, IngestError> {
+    fn step(&mut self) -> Result<Option<Entry>, IngestError> {
         while let Some((number, index)) = self.path.pop() {
             if number == NO_PAGE {
                 break;
@@ -237,7 +240,7 @@ impl Entries {
 }
 
 impl Iterator for Entries {
-    type Item = Result<(Vec<u8>, Vec<u8>), IngestError>;
+    type Item = Result<Entry, IngestError>;
 
     fn next(&mut self) -> Option<Self::Item> {
         if self.done {

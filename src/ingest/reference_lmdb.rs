@@ -78,7 +78,7 @@ fn text_rows(path: &Path, name: String, split: Split) -> Result<SourceRows, Inge
         while number < count {
             let place = Place { source: name.clone(), line: number + 1 };
             let record = match file.get(number.to_string().as_bytes()) {
-                Ok(Some(value)) => pickle::parse(&value).and_then(record),
+                Ok(Some(value)) => pickle::parse(&value).and_then(|value| record(&value)),
                 Ok(None) => Err(format!("record {number} of {count} is missing")),
                 Err(error) => {
                     number = count;
@@ -102,13 +102,13 @@ fn text_rows(path: &Path, name: String, split: Split) -> Result<SourceRows, Inge
 }
 
 /// Image id, text id and text.
-fn record(value: PickleValue) -> Result<(String, String, String), String> {
+fn record(value: &PickleValue) -> Result<(String, String, String), String> {
     let id = |value: &PickleValue| match value {
         PickleValue::Int(number) => Some(number.to_string()),
         PickleValue::Text(text) => Some(text.trim().to_owned()),
         _ => None,
     };
-    if let PickleValue::Sequence(values) = &value
+    if let PickleValue::Sequence(values) = value
         && let [image, text_id, PickleValue::Text(text)] = values.as_slice()
         && let (Some(image), Some(text_id)) = (id(image), id(text_id))
     {

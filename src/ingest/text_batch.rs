@@ -80,7 +80,7 @@ impl DatasetWriter<'_> {
         self.tables.texts.write(columns(&kept))?;
         kept.extend(repeated);
         self.write_pairs(&kept, &mut bad)?;
-        self.reject(bad)
+        self.reject(&bad)
     }
 
     /// A text with its split and its images, or the reason why it cannot be used.

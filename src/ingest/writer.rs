@@ -141,7 +141,7 @@ impl<'a> DatasetWriter<'a> {
                 self.texts.rows.push(text);
                 if self.texts.rows.len() >= BATCH_TEXTS { self.flush_texts() } else { Ok(()) }
             }
-            SourceRow::Bad { place, table, id, reason } => self.reject(vec![BadRow { place, table, id, reason }]),
+            SourceRow::Bad { place, table, id, reason } => self.reject(&[BadRow { place, table, id, reason }]),
         }
     }
 
@@ -177,8 +177,8 @@ impl<'a> DatasetWriter<'a> {
         self.spec.identical_images == IdenticalImages::Merge
     }
 
-    pub(super) fn reject(&mut self, rows: Vec<BadRow>) -> Result<(), StageError> {
-        for row in &rows {
+    pub(super) fn reject(&mut self, rows: &[BadRow]) -> Result<(), StageError> {
+        for row in rows {
             let tally = self.stats.tally(row.table);
             tally.rows_in += 1;
             tally.quarantined += 1;

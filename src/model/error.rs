@@ -48,6 +48,10 @@ pub enum ModelError {
     UnknownToken { id: u32, expected: usize },
     #[error("configuration `{name}` is impossible: {problem}; correct config.json or the option")]
     ImpossibleConfig { name: String, problem: &'static str },
+    #[error("{found} values are no whole number of vectors of {dimension} dimensions; re-run stage `embed`")]
+    VectorLength { dimension: usize, found: usize },
+    #[error("vector {row} is not finite, or its length is neither zero nor in 1e-12..=1e12; re-run stage `embed`")]
+    VectorRange { row: usize },
     #[error("the device failed: {reason}; give the same command again, or divide the batch with `accumulation`")]
     Device { reason: String },
 }

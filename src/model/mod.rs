@@ -13,6 +13,7 @@ mod init;
 mod layer;
 mod layout;
 mod loss;
+pub mod nearest;
 mod parameters;
 mod preset;
 mod similarity;
@@ -26,7 +27,7 @@ pub use checkpoint::{
 };
 pub use clip::ClipModel;
 pub use config::{ClipConfig, ConfigChanges, ResNetConfig, TextConfig, VisionConfig, VitConfig};
-pub use cpu::{has_fast_bf16, vectorized};
+pub use cpu::{has_fast_bf16, has_fast_i8, vectorized};
 pub use device::{ComputeDevice, DeviceChoice};
 pub use encoder::{Encoder, normalize_rows};
 pub use error::ModelError;

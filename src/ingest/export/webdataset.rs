@@ -44,7 +44,7 @@ impl Part<'_> {
             let extension = if format == "jpeg" { "jpg" } else { format };
             let texts = captions.remove(id.as_str()).unwrap_or_default();
             let lines: String =
-                texts.iter().map(|text| format!("{}\n", text.text.replace(['\n', '\r'], " "))).collect();
+                texts.iter().flat_map(|text| [text.text.replace(['\n', '\r'], " "), "\n".to_owned()]).collect();
             let facts = json!({
                 "image_id": id,
                 "text_id": texts.iter().map(|text| &text.id).collect::<Vec<_>>(),

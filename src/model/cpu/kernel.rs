@@ -7,22 +7,22 @@
 use std::sync::OnceLock;
 
 /// Rows of a tile.
-pub(super) const TILE_ROWS: usize = 12;
+pub(in crate::model) const TILE_ROWS: usize = 12;
 /// Columns of a tile, and of a panel of packed weights.
-pub(super) const TILE_COLUMNS: usize = 32;
+pub(in crate::model) const TILE_COLUMNS: usize = 32;
 
 /// Sixteen floats on a cache line of their own.
 #[derive(Debug, Clone, Copy)]
 #[repr(C, align(64))]
-pub(super) struct Lane(pub [f32; 16]);
+pub(in crate::model) struct Lane(pub [f32; 16]);
 
 /// Sixteen pairs of bf16, the first of a pair in the low half, on a cache line of their own.
 #[derive(Debug, Clone, Copy)]
 #[repr(C, align(64))]
-pub(super) struct PairLane(pub [u32; 16]);
+pub(in crate::model) struct PairLane(pub [u32; 16]);
 
 /// A tile of results.
-pub(super) type Tile = [[f32; TILE_COLUMNS]; TILE_ROWS];
+pub(in crate::model) type Tile = [[f32; TILE_COLUMNS]; TILE_ROWS];
 
 /// What the processor offers, as far as the kernels use it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,7 +35,7 @@ enum InstructionSet {
 }
 
 /// `rows` × 32 products of `a` (`rows` rows, `stride` apart, `k` long) with a panel `[k][2]` of lanes.
-pub(super) fn tile_f32(a: &[f32], stride: usize, rows: usize, k: usize, panel: &[Lane], tile: &mut Tile) {
+pub(in crate::model) fn tile_f32(a: &[f32], stride: usize, rows: usize, k: usize, panel: &[Lane], tile: &mut Tile) {
     assert!((1..=TILE_ROWS).contains(&rows) && panel.len() == 2 * k && a.len() >= (rows - 1) * stride + k);
     #[cfg(target_arch = "x86_64")]
     match instruction_set() {
@@ -58,7 +58,7 @@ pub(super) fn tile_f32(a: &[f32], stride: usize, rows: usize, k: usize, panel: &
 }
 
 /// `rows` × 32 products of bf16 pairs: `a` holds `rows` rows of `pairs` pairs, the panel is `[pairs][2]`; sums in f32.
-pub(super) fn tile_bf16(a: &[u32], rows: usize, pairs: usize, panel: &[PairLane], tile: &mut Tile) {
+pub(in crate::model) fn tile_bf16(a: &[u32], rows: usize, pairs: usize, panel: &[PairLane], tile: &mut Tile) {
     assert!((1..=TILE_ROWS).contains(&rows) && panel.len() == 2 * pairs && a.len() >= rows * pairs);
     #[cfg(target_arch = "x86_64")]
     if instruction_set() == InstructionSet::Avx512Bf16 {
@@ -77,6 +77,34 @@ pub(super) fn tile_bf16(a: &[u32], rows: usize, pairs: usize, panel: &[PairLane]
             }
             *out = sum;
         }
+    });
+}
+
+/// `x * y + sum` with one rounding where the processor can, as the kernels of the same processor do it.
+#[inline]
+fn multiply_add(x: f32, y: f32, sum: f32, fused: bool) -> f32 {
+    if fused { x.mul_add(y, sum) } else { sum + x * y }
+}
+
+/// Inner products of a query with up to 16 rows of `documents`, each summed as [`tile_f32`] sums.
+pub(in crate::model) fn dots_f32(query: &[f32], documents: &[f32], rows: &[u32], out: &mut [f32; 16]) {
+    let k = query.len();
+    let row = |lane: usize| {
+        rows.get(lane).or(rows.first()).map_or(&documents[..0], |row| &documents[*row as usize * k..][..k])
+    };
+    let chosen: [&[f32]; 16] = std::array::from_fn(row);
+    if rows.is_empty() {
+        return;
+    }
+    let fused = instruction_set() != InstructionSet::Portable;
+    vectorized(|| {
+        let mut sums = [0.0; 16];
+        for (p, x) in query.iter().enumerate() {
+            for (sum, row) in sums.iter_mut().zip(&chosen) {
+                *sum = multiply_add(*x, row[p], *sum, fused);
+            }
+        }
+        *out = sums;
     });
 }
 
@@ -242,7 +270,7 @@ mod x86 {
 
     /// # Safety
     /// As [`f32_avx512`].
-    #[target_feature(enable = "avx2,fma")]
+    #[target_feature(enable = "avx2,fma,bmi1,bmi2")]
     pub(super) unsafe fn f32_avx2(
         a: *const f32,
         stride: usize,
@@ -265,7 +293,7 @@ mod x86 {
     ///
     /// # Safety
     /// As [`f32_avx512`]; `panel` points at half a panel.
-    #[target_feature(enable = "avx2,fma")]
+    #[target_feature(enable = "avx2,fma,bmi1,bmi2")]
     unsafe fn f32_rows_avx2<const ROWS: usize>(
         a: *const f32,
         stride: usize,
