@@ -25,8 +25,11 @@ const MAX_BYTES: usize = 1 << 20;
 struct Target {
     name: &'static str,
     seeds: Vec<Vec<u8>>,
-    parse: Box<dyn Fn(&[u8]) -> String>,
+    parse: Parse,
 }
+
+/// What a parser comes to, in few words.
+type Parse = Box<dyn Fn(&[u8]) -> String>;
 
 fn main() -> Result<(), Box<dyn Error>> {
     // Cargo adds an option of its own.
@@ -139,13 +142,11 @@ fn mutate(seeds: &[Vec<u8>], rng: &mut ChaCha8Rng) -> Vec<u8> {
     bytes
 }
 
-fn targets(work: &Path) -> Result<Vec<Target>, Box<dyn Error>> {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let formats = root.join("tests/formats");
+/// One file of a source changes, the others stay.
+fn file_targets(work: &Path, formats: &Path) -> Result<Vec<Target>, Box<dyn Error>> {
     let read = |names: &[&str]| -> Result<Vec<Vec<u8>>, std::io::Error> {
         names.iter().map(|name| fs::read(formats.join(name))).collect()
     };
-    // One file of a source changes, the others stay.
     let file = |name: &'static str, seeds: Vec<Vec<u8>>, folder: &str, place: &str, source: Value| {
         let folder = formats.join(folder);
         let (copy, place) = (work.join(name), place.to_owned());
@@ -155,7 +156,7 @@ fn targets(work: &Path) -> Result<Vec<Target>, Box<dyn Error>> {
         let spec: SourceSpec = serde_json::from_value(source)?;
         let path = copy.join(&place);
         let scratch = work.join("scratch");
-        let parse: Box<dyn Fn(&[u8]) -> String> = Box::new(move |bytes| {
+        let parse: Parse = Box::new(move |bytes| {
             if fs::write(&path, bytes).is_err() {
                 return "not written".to_owned();
             }
@@ -179,7 +180,7 @@ fn targets(work: &Path) -> Result<Vec<Target>, Box<dyn Error>> {
     ];
     let parquet =
         ["parquet/train-00000-of-00001.parquet", "parquet-binary/train.parquet", "parquet-paths/train.parquet"];
-    let mut targets = vec![
+    Ok(vec![
         file("tsv-row-and-base64-image", read(&images)?, "chinese-clip", "train_imgs.tsv", clip.clone())?,
         file("jsonl-texts", read(&texts)?, "chinese-clip", "train_texts.jsonl", clip)?,
         file(
@@ -228,7 +229,12 @@ fn targets(work: &Path) -> Result<Vec<Target>, Box<dyn Error>> {
         )?,
         file("parquet", read(&parquet)?, "parquet", "train-00000-of-00001.parquet", json!({ "format": "parquet" }))?,
         file("tar", read(&tars)?, "webdataset", "train-000000.tar", json!({ "format": "webdataset" }))?,
-    ];
+    ])
+}
+
+fn targets(work: &Path) -> Result<Vec<Target>, Box<dyn Error>> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut targets = file_targets(work, &root.join("tests/formats"))?;
     targets.push(Target {
         name: "pickle",
         seeds: vec![

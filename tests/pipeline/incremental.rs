@@ -44,7 +44,8 @@ fn change(workspace: &Workspace, round: usize) {
     let texts = workspace.read("muge/train_texts.jsonl");
     let kept = texts.lines().filter(|line| {
         let row: Value = serde_json::from_str(line).unwrap();
-        row["image_ids"][0].to_string() != gone
+        let image = row["image_ids"][0].to_string();
+        image != gone
     });
     let mut texts = kept.collect::<Vec<_>>().join("\n");
     texts.push_str(&format!("\n{{\"text_id\": 88{round}, \"text\": \"新的一句\", \"image_ids\": [99{round}]}}\n"));

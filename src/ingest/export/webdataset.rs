@@ -43,15 +43,17 @@ impl Part<'_> {
             let (_, _, format) = inspect(&image)?;
             let extension = if format == "jpeg" { "jpg" } else { format };
             let texts = captions.remove(id.as_str()).unwrap_or_default();
-            let lines: String =
-                texts.iter().flat_map(|text| [text.text.replace(['\n', '\r'], " "), "\n".to_owned()]).collect();
+            let lines: Vec<String> = texts.iter().map(|text| text.text.replace(['\n', '\r'], " ")).collect();
             let facts = json!({
                 "image_id": id,
                 "text_id": texts.iter().map(|text| &text.id).collect::<Vec<_>>(),
                 "caption": texts.iter().map(|text| &text.text).collect::<Vec<_>>(),
                 "split": self.split,
             });
-            let files = [(extension, image), ("json", facts.to_string().into_bytes()), ("txt", lines.into_bytes())];
+            let mut files = vec![(extension, image), ("json", facts.to_string().into_bytes())];
+            if !lines.is_empty() {
+                files.push(("txt", lines.join("\n").into_bytes()));
+            }
             for (extension, content) in files {
                 let mut header = tar::Header::new_gnu();
                 header.set_size(content.len() as u64);
