@@ -101,6 +101,13 @@ impl<'a> DatasetWriter<'a> {
         let filter = |sql: &Option<String>, table: Table| {
             sql.as_ref().map(|sql| RowFilter::new(sql, table.schema())).transpose()
         };
+        // An earlier try that was killed may have begun with another number.
+        for entry in std::fs::read_dir(out).map_err(StoreError::io(out))? {
+            let path = entry.map_err(StoreError::io(out))?.path();
+            if path.file_name().is_some_and(|name| is_image_store(&name.to_string_lossy())) {
+                std::fs::remove_file(&path).map_err(StoreError::io(&path))?;
+            }
+        }
         let (shared, number) = examiner.known.shared();
         let store_file = image_store_file(number);
         Ok(Self {
