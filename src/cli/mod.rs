@@ -2,18 +2,22 @@
 
 mod check;
 mod console;
-mod datasets;
+mod dataset_args;
 mod device;
+mod diff;
 mod encode;
+mod export;
 mod failure;
 mod find_lr;
 mod model;
 mod plan;
 mod preview;
+mod quarantine;
 mod run;
 mod schema;
 mod search;
 mod setup;
+mod show;
 
 use std::process::ExitCode;
 
@@ -62,13 +66,13 @@ enum Command {
     /// Search the newest published index by text or image.
     Search(search::SearchArgs),
     /// Describe a data set in numbers and with a contact sheet.
-    Show(datasets::ShowArgs),
+    Show(show::ShowArgs),
     /// Say what changed between two versions of a data set.
-    Diff(datasets::DiffArgs),
+    Diff(diff::DiffArgs),
     /// List the rows that could not be used.
-    Quarantine(datasets::QuarantineArgs),
+    Quarantine(quarantine::QuarantineArgs),
     /// Write a data set in the formats of others.
-    Export(datasets::ExportArgs),
+    Export(export::ExportArgs),
     /// List architectures; show, import and export checkpoints.
     Model(model::ModelArgs),
     /// Encode images and texts into feature files.
@@ -96,10 +100,10 @@ pub fn main() -> ExitCode {
         Command::Preview(args) => preview::run(&args, &console),
         Command::FindLr(args) => find_lr::run(&args, &console),
         Command::Search(args) => search::run(&args),
-        Command::Show(args) => datasets::show(&args),
-        Command::Diff(args) => datasets::diff(&args),
-        Command::Quarantine(args) => datasets::quarantine(&args),
-        Command::Export(args) => datasets::export_dataset(&args, &console),
+        Command::Show(args) => show::run(&args),
+        Command::Diff(args) => diff::run(&args),
+        Command::Quarantine(args) => quarantine::run(&args),
+        Command::Export(args) => export::run(&args, &console),
         Command::Model(args) => model::run(&args),
         Command::Encode(args) => encode::run(&args, &console),
         Command::Device(args) => device::run(&args),

@@ -62,6 +62,18 @@ impl FingerprintBuilder {
     }
 }
 
+/// The first half of BLAKE3: enough to tell the items of any data set apart, in half the memory.
+pub fn short_hash(bytes: &[u8]) -> u128 {
+    let mut half = [0; 16];
+    half.copy_from_slice(&blake3::hash(bytes).as_bytes()[..16]);
+    u128::from_be_bytes(half)
+}
+
+/// The same of a digest that is there in hexadecimal.
+pub fn short_digest(hexadecimal: &str) -> Option<u128> {
+    u128::from_str_radix(hexadecimal.get(..32)?, 16).ok()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -13,7 +13,7 @@ pub mod table;
 pub use artifact::{ArtifactKey, ArtifactKind};
 pub use diagnostic::{Diagnostic, Location, closest};
 pub use error_class::ErrorClass;
-pub use fingerprint::{Fingerprint, FingerprintBuilder};
+pub use fingerprint::{Fingerprint, FingerprintBuilder, short_digest, short_hash};
 pub use manifest::{FileEntry, MANIFEST_VERSION, Manifest};
 pub use rank::{best_rank, rank, top_k};
 pub use release::{RELEASE_VERSION, Release};

@@ -142,15 +142,12 @@ impl Stage for Embed {
             ItemKind::Image => job.images(&dataset, &pick(&items.ids, &new))?,
             ItemKind::Text => job.texts(&pick(&items.texts, &new))?,
         };
-        let ids = items.ids.get(rows).unwrap_or_default();
-        let texts: Vec<&str> = match file.kind {
-            ItemKind::Image => Vec::new(),
-            ItemKind::Text => {
-                ids.iter().zip(items.texts.iter().skip(file.block * SHARD_ROWS)).map(|(_, t)| t.text.as_str()).collect()
-            }
-        };
+        // Images have no texts.
+        let texts = items.texts.get(rows.clone()).unwrap_or_default();
+        let texts: Vec<&str> = texts.iter().map(|text| text.text.as_str()).collect();
         let (truncated, unknown) = encode::count_losses(&model.encoder, &texts);
         let vectors = with_known(&encoded, file.kind, digests, &mut kept.reuse)?;
+        let ids = items.ids.get(rows).unwrap_or_default();
         let content = encode::Content { ids, digests, vectors, dimension: model.encoder.config().embed_dim };
         let written = encode::write(&context.out.join(file.path()), file, &model.fingerprint, content)?;
         Ok(ShardReceipt {

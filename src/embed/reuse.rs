@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use super::{EmbedSpec, EmbeddingSummary, VERSION};
 use crate::data::table::Table;
-use crate::data::{Fingerprint, ItemKind};
+use crate::data::{Fingerprint, ItemKind, short_digest};
 use crate::stage::StageError;
 use crate::store::{Sealed, TableReader};
 
@@ -39,7 +39,7 @@ impl Reuse {
                 let batch = batch?;
                 let digests = batch.text("digest")?;
                 for at in 0..batch.rows() {
-                    if let Some(content) = content_key(digests.value(at)) {
+                    if let Some(content) = short_digest(digests.value(at)) {
                         reuse.rows.insert((file.kind, content), (reuse.files.len(), row));
                     }
                     row += 1;
@@ -57,12 +57,12 @@ impl Reuse {
 
     /// Whether the vector of a content is there.
     pub(super) fn contains(&self, kind: ItemKind, digest: &str) -> bool {
-        content_key(digest).is_some_and(|content| self.rows.contains_key(&(kind, content)))
+        short_digest(digest).is_some_and(|content| self.rows.contains_key(&(kind, content)))
     }
 
     /// The vector of a content.
     pub(super) fn vector(&mut self, kind: ItemKind, digest: &str) -> Result<Option<&[f32]>, StageError> {
-        let place = content_key(digest).and_then(|content| self.rows.get(&(kind, content)));
+        let place = short_digest(digest).and_then(|content| self.rows.get(&(kind, content)));
         let Some((file, row)) = place.copied() else { return Ok(None) };
         if self.open.as_ref().is_none_or(|(open, _)| *open != file) {
             let mut vectors = Vec::new();
@@ -76,9 +76,4 @@ impl Reuse {
         let start = row * self.dimension;
         Ok(self.open.as_ref().and_then(|(_, vectors)| vectors.get(start..start + self.dimension)))
     }
-}
-
-/// The first half of a digest in hexadecimal.
-fn content_key(digest: &str) -> Option<u128> {
-    u128::from_str_radix(digest.get(..32)?, 16).ok()
 }

@@ -39,6 +39,9 @@ pub struct BuildIndex {
     pub spec: IndexSpec,
 }
 
+/// Texts of a split that stand for queries when recall is measured.
+const SAMPLED_TEXTS: usize = 1_000;
+
 impl Stage for BuildIndex {
     fn run_shard(&self, context: &StageContext<'_>, shard: &Shard) -> Result<ShardReceipt, StageError> {
         let needs = &self.spec.needs;
@@ -60,7 +63,8 @@ impl Stage for BuildIndex {
                 let mut captions = captions(&dataset, split)?;
                 let images = summary.read(folder, &needs.model, data, split, ItemKind::Image)?;
                 vectors.extend_from_slice(&images.vectors);
-                queries.extend(summary.read(folder, &needs.model, data, split, ItemKind::Text)?.vectors);
+                let texts = summary.read(folder, &needs.model, data, split, ItemKind::Text)?;
+                queries.extend(evenly(&texts.vectors, texts.dimension));
                 documents.extend(images.ids.into_iter().map(|image_id| Document {
                     id: format!("{data}/{image_id}"),
                     data: data.clone(),
@@ -132,4 +136,11 @@ fn captions(dataset: &Dataset, split: Split) -> Result<HashMap<String, Vec<Strin
         }
     }
     Ok(captions)
+}
+
+/// At most [`SAMPLED_TEXTS`] of `[rows, dimension]` vectors, evenly spread.
+fn evenly(vectors: &[f32], dimension: usize) -> impl Iterator<Item = f32> {
+    let rows = vectors.len() / dimension.max(1);
+    let step = rows.div_ceil(SAMPLED_TEXTS).max(1);
+    vectors.chunks(dimension.max(1)).step_by(step).flatten().copied()
 }

@@ -9,12 +9,12 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::IngestError;
-use super::groups::{NEAR_BITS, UnionFind};
-use super::near_duplicates::near_pairs;
+use super::near_duplicates::{NEAR_BITS, near_pairs};
 use super::table_file;
 use super::text_key::text_key;
+use super::union_find::UnionFind;
 use crate::data::table::Table;
-use crate::data::{ItemKind, Split};
+use crate::data::{ItemKind, Split, short_hash};
 use crate::stage::{Shard, ShardReceipt, Stage, StageContext, StageError};
 use crate::store::{StoreError, TableReader, TableWriter, read_table, text_column};
 
@@ -152,9 +152,9 @@ impl Search {
             let (splits, hashes) = (batch.text("split")?, batch.u64("perceptual_hash")?);
             for row in 0..batch.rows() {
                 let at = self.add(data, splits.value(row), ItemKind::Image, ids.value(row));
-                self.keys.push(("image", half(digests.value(row).as_bytes()), at));
+                self.keys.push(("image", short_hash(digests.value(row).as_bytes()), at));
                 if families.is_valid(row) {
-                    self.keys.push(("family", half(format!("{data}/{}", families.value(row)).as_bytes()), at));
+                    self.keys.push(("family", short_hash(format!("{data}/{}", families.value(row)).as_bytes()), at));
                 }
                 if hashes.is_valid(row) {
                     self.hashes.push(hashes.value(row));
@@ -179,13 +179,13 @@ impl Search {
         self.items.len() - 1
     }
 
-    fn leaks(&mut self, spec: &AuditSpec) -> Vec<Leak> {
+    fn leaks(&self, spec: &AuditSpec) -> Vec<Leak> {
         let mut sets = UnionFind::of(self.hashes.len());
         for (a, b) in near_pairs(&self.hashes, spec.near_bits) {
             sets.join(a, b);
         }
-        let near = self.hashed.iter().enumerate().map(|(at, item)| ("near image", sets.root(at) as u128, *item));
-        let mut keys: Vec<_> = self.keys.iter().copied().chain(near).collect();
+        let mut keys = self.keys.clone();
+        keys.extend(self.hashed.iter().enumerate().map(|(at, item)| ("near image", sets.root(at) as u128, *item)));
         keys.sort_unstable();
         let groups = keys.chunk_by(|a, b| (a.0, a.1) == (b.0, b.1));
         let mut leaks: Vec<Leak> = groups.flat_map(|group| self.leaks_of(group, spec)).collect();
@@ -302,12 +302,6 @@ fn write(path: &Path, leaks: &[Leak]) -> Result<(), StoreError> {
         Arc::new(leaks.iter().map(|leak| Some(leak.dropped)).collect::<BooleanArray>()),
     ])?;
     writer.finish().map(drop)
-}
-
-fn half(bytes: &[u8]) -> u128 {
-    let mut half = [0; 16];
-    half.copy_from_slice(&blake3::hash(bytes).as_bytes()[..16]);
-    u128::from_le_bytes(half)
 }
 
 fn near_bits() -> u32 {

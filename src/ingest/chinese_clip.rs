@@ -19,29 +19,37 @@ pub fn files(source: &SourceFolder, splits: &[Split]) -> Result<Vec<String>, Ing
 
 /// Rows of all splits.
 pub fn rows(source: &SourceFolder, splits: &[Split]) -> Result<SourceRows, IngestError> {
-    let names = files(source, splits)?;
-    let (images, texts) = names.split_at(splits.len());
-    let images: Vec<SourceRows> =
-        images.iter().zip(splits).map(|(name, split)| image_lines(source, name, Some(*split))).collect();
-    let texts: Vec<SourceRows> =
-        texts.iter().zip(splits).map(|(name, split)| text_lines(source, name, *split, Labels::Required)).collect();
-    Ok(Box::new(images.into_iter().chain(texts).flatten()))
+    let texts = |name: &str, split| text_lines(source, name, split, Labels::Required);
+    Ok(images_then_texts(source, &files(source, splits)?, splits, texts))
+}
+
+/// Rows of one TSV of images for each split, then of as many files of texts.
+pub fn images_then_texts(
+    source: &SourceFolder,
+    names: &[String],
+    splits: &[Split],
+    texts: impl Fn(&str, Split) -> SourceRows,
+) -> SourceRows {
+    let (image_files, text_files) = names.split_at(splits.len());
+    let images = image_files.iter().zip(splits).map(|(name, split)| image_lines(source, name, Some(*split)));
+    let texts = text_files.iter().zip(splits).map(|(name, split)| texts(name, *split));
+    Box::new(images.chain(texts).collect::<Vec<SourceRows>>().into_iter().flatten())
 }
 
 /// Whether a text must say which images it belongs to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Labels {
+enum Labels {
     Required,
     Optional,
 }
 
 /// Rows of one TSV of images.
-pub fn image_lines(source: &SourceFolder, name: &str, split: Option<Split>) -> SourceRows {
+fn image_lines(source: &SourceFolder, name: &str, split: Option<Split>) -> SourceRows {
     Lines::new(source, name).parse(move |place, line| parse_image(place, &line, split))
 }
 
 /// Rows of one JSONL of texts.
-pub fn text_lines(source: &SourceFolder, name: &str, split: Split, labels: Labels) -> SourceRows {
+fn text_lines(source: &SourceFolder, name: &str, split: Split, labels: Labels) -> SourceRows {
     Lines::new(source, name).parse(move |place, line| parse_text(place, &line, split, labels))
 }
 

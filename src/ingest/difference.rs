@@ -5,6 +5,7 @@ use std::path::Path;
 use serde::Serialize;
 
 use super::table_file;
+use crate::data::short_hash;
 use crate::data::table::Table;
 use crate::store::{StoreError, TableReader};
 
@@ -111,7 +112,5 @@ fn each_row(
 }
 
 fn hash(text: &str) -> u128 {
-    let mut half = [0; 16];
-    half.copy_from_slice(&blake3::hash(text.as_bytes()).as_bytes()[..16]);
-    u128::from_le_bytes(half)
+    short_hash(text.as_bytes())
 }

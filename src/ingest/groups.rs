@@ -4,26 +4,19 @@ use std::collections::hash_map::Entry;
 
 use super::IngestError;
 use super::examine::Examiner;
-use super::near_duplicates::near_pairs;
+use super::near_duplicates::{NEAR_BITS, near_pairs};
 use super::source::{ImageRow, SourceRow, SourceRows};
 use super::spec::GroupBy;
 use super::text_key::text_key;
+use super::union_find::UnionFind;
 use crate::stage::{Progress, StageError};
 
-/// Hashes that differ in more bits are other pictures.
-pub const NEAR_BITS: u32 = 3;
 const BATCH_IMAGES: usize = 256;
 
 /// The name of every image's group: the least name among its members'.
 #[derive(Debug, Default)]
 pub struct Groups {
     name_of: HashMap<String, String>,
-}
-
-/// Sets that grow together.
-#[derive(Debug, Default)]
-pub(super) struct UnionFind {
-    parents: Vec<usize>,
 }
 
 impl Groups {
@@ -134,49 +127,4 @@ impl Finder<'_> {
 fn connect<K: std::hash::Hash + Eq>(sets: &mut UnionFind, first: &mut HashMap<K, usize>, key: K, index: usize) {
     let known = *first.entry(key).or_insert(index);
     sets.join(known, index);
-}
-
-impl UnionFind {
-    /// As many sets of one.
-    pub(super) fn of(count: usize) -> Self {
-        Self { parents: (0..count).collect() }
-    }
-
-    fn add(&mut self) -> usize {
-        self.parents.push(self.parents.len());
-        self.parents.len() - 1
-    }
-
-    pub(super) fn root(&self, mut index: usize) -> usize {
-        while let Some(parent) = self.parents.get(index)
-            && *parent != index
-        {
-            index = *parent;
-        }
-        index
-    }
-
-    pub(super) fn join(&mut self, a: usize, b: usize) {
-        let (a, b) = (self.root(a), self.root(b));
-        let (first, second) = (a.min(b), a.max(b));
-        if let Some(parent) = self.parents.get_mut(second) {
-            *parent = first;
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn joined_sets_have_one_root_and_others_do_not() {
-        let mut sets = UnionFind::default();
-        assert_eq!((0..6).map(|_| sets.add()).collect::<Vec<_>>(), [0, 1, 2, 3, 4, 5]);
-        sets.join(0, 3);
-        sets.join(4, 3);
-        sets.join(1, 2);
-        let roots: Vec<usize> = (0..6).map(|index| sets.root(index)).collect();
-        assert_eq!(roots, [0, 1, 1, 0, 0, 5]);
-    }
 }

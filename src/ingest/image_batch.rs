@@ -74,7 +74,9 @@ impl DatasetWriter<'_> {
                     let split = row.split.unwrap_or_else(|| self.split.of(&row.id, row.family.as_deref()));
                     sound.push(Sound { row, examined, split, source, fate: Fate::Kept });
                 }
-                Err(error) if error.is_of_one_row() => bad.push((row.place, "images", row.id, error).into()),
+                Err(error) if error.is_of_one_row() => {
+                    bad.push(BadRow { place: row.place, table: "images", id: row.id, reason: error.to_string() });
+                }
                 Err(error) => return Err(error.into()),
             }
         }

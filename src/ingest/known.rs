@@ -7,8 +7,8 @@ use arrow_array::Array;
 use super::spec::DecodeCheck;
 use super::table_file;
 use super::writer::{is_image_store, segment_number};
-use crate::data::FileEntry;
 use crate::data::table::Table;
+use crate::data::{FileEntry, short_hash};
 use crate::store::{ImageStore, Sealed, StoreError, TableReader};
 
 /// More segments than this are copied into one.
@@ -107,9 +107,5 @@ impl KnownImages {
 }
 
 fn key(id: &str, digest: &[u8; 32]) -> u128 {
-    let mut hasher = blake3::Hasher::new();
-    hasher.update(digest).update(id.as_bytes());
-    let mut half = [0; 16];
-    half.copy_from_slice(&hasher.finalize().as_bytes()[..16]);
-    u128::from_le_bytes(half)
+    short_hash(&[digest, id.as_bytes()].concat())
 }

@@ -37,6 +37,7 @@ mod statistics;
 mod tally;
 mod text_batch;
 mod text_key;
+mod union_find;
 mod webdataset;
 mod writer;
 
@@ -69,14 +70,12 @@ pub use writer::table_file;
 use examine::Examiner;
 use groups::Groups;
 use known::KnownImages;
+use statistics::STATISTICS_FILE;
 use tally::IngestStats;
 use writer::{DatasetWriter, Written};
 
 /// Version of the stage's results.
 pub const VERSION: u32 = 3;
-
-/// Counts and distributions of a data set.
-pub const STATISTICS_FILE: &str = "statistics.json";
 
 /// Rows that are read while earlier ones are settled, and rows that change hands together.
 const ROWS_AHEAD: usize = 512;
@@ -119,10 +118,7 @@ impl Stage for Ingest {
         })?;
         let written = writer.finish()?;
         self.check(&written.stats, &written.quarantine)?;
-        let path = context.out.join(STATISTICS_FILE);
-        let json = serde_json::to_vec_pretty(&Statistics::of_tables(context.out)?);
-        let json = json.map_err(|error| StageError::internal(error.to_string()))?;
-        std::fs::write(&path, json).map_err(IngestError::io(&path))?;
+        Statistics::of_tables(context.out)?.save(context.out)?;
         self.report(context, &source, &written.stats)?;
         Ok(receipt(shard, written))
     }

@@ -4,7 +4,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::IngestError;
-use super::chinese_clip::image_lines;
+use super::chinese_clip::images_then_texts;
 use super::compressed::{find, must_find};
 use super::lines::{Lines, id_text, id_texts, parse_json};
 use super::source::{Place, SourceRow, SourceRows, TextRow};
@@ -26,16 +26,9 @@ pub fn files(source: &SourceFolder, splits: &[Split]) -> Result<Vec<String>, Ing
 
 /// Rows of all splits.
 pub fn rows(source: &SourceFolder, splits: &[Split]) -> Result<SourceRows, IngestError> {
-    let names = files(source, splits)?;
-    let (images, queries) = names.split_at(splits.len());
-    let images: Vec<SourceRows> =
-        images.iter().zip(splits).map(|(name, split)| image_lines(source, name, Some(*split))).collect();
-    let queries: Vec<SourceRows> = queries
-        .iter()
-        .zip(splits.iter().copied())
-        .map(|(name, split)| Lines::new(source, name).parse(move |place, line| parse_query(place, &line, split)))
-        .collect();
-    Ok(Box::new(images.into_iter().chain(queries).flatten()))
+    let queries =
+        |name: &str, split| Lines::new(source, name).parse(move |place, line| parse_query(place, &line, split));
+    Ok(images_then_texts(source, &files(source, splits)?, splits, queries))
 }
 
 #[derive(Deserialize)]

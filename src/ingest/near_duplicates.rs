@@ -3,6 +3,9 @@
 //! quarter by the thousand; there one of four parts of the other bits must agree too.
 use rayon::prelude::*;
 
+/// Hashes that differ in more bits are other pictures.
+pub const NEAR_BITS: u32 = 3;
+
 const PARTS: u32 = 4;
 /// Larger buckets are divided once more.
 const LARGE_BUCKET: usize = 512;
@@ -10,7 +13,7 @@ const LARGE_BUCKET: usize = 512;
 /// Positions `(a, b)`, `a < b`, of hashes that differ in at most `bits` bits, at most three; sorted. Equal hashes make a
 /// chain, not every pair. A hash without a structure (all rows flat) is no evidence and has no pairs.
 pub fn near_pairs(hashes: &[u64], bits: u32) -> Vec<(usize, usize)> {
-    let bits = bits.min(PARTS - 1);
+    let bits = bits.min(NEAR_BITS);
     let mut order: Vec<usize> = (0..hashes.len()).filter(|at| has_structure(hashes[*at])).collect();
     order.sort_by_key(|at| (hashes[*at], *at));
     let mut pairs: Vec<(usize, usize)> =

@@ -5,12 +5,17 @@ use std::path::Path;
 use arrow_array::Array;
 use serde::{Deserialize, Serialize};
 
-use super::groups::{NEAR_BITS, UnionFind};
-use super::near_duplicates::near_pairs;
+use super::near_duplicates::{NEAR_BITS, near_pairs};
 use super::table_file;
 use super::text_key::text_key;
+use super::union_find::UnionFind;
 use crate::data::table::Table;
-use crate::store::{StoreError, TableReader};
+use crate::data::{short_digest, short_hash};
+use crate::stage::StageError;
+use crate::store::{StoreError, TableReader, write_whole};
+
+/// The file of a data set that holds them.
+pub const STATISTICS_FILE: &str = "statistics.json";
 
 /// Tokens that a text may have before the reference cuts it.
 const CONTEXT_LENGTH: u32 = 52;
@@ -29,7 +34,6 @@ pub struct Statistics {
     /// Images whose bytes an earlier one has.
     pub identical_images: u64,
     /// Images that look like an earlier one: perceptual hashes that differ in at most three bits.
-    #[serde(default)]
     pub near_identical_images: u64,
     /// Tokens of a text with `[CLS]` and `[SEP]`.
     pub tokens: Quantiles,
@@ -56,6 +60,20 @@ pub struct Quantiles {
 }
 
 impl Statistics {
+    /// Reads what ingest wrote beside the tables.
+    pub fn open(folder: &Path) -> Result<Self, StoreError> {
+        let path = folder.join(STATISTICS_FILE);
+        let json = std::fs::read(&path).map_err(StoreError::io(&path))?;
+        let key = path.display().to_string();
+        serde_json::from_slice(&json).map_err(|source| StoreError::Json { key, source })
+    }
+
+    /// Writes them beside the tables.
+    pub(super) fn save(&self, folder: &Path) -> Result<(), StageError> {
+        let json = serde_json::to_vec_pretty(self).map_err(|error| StageError::internal(error.to_string()))?;
+        Ok(write_whole(&folder.join(STATISTICS_FILE), &json)?)
+    }
+
     /// Reads the tables of a data set.
     pub fn of_tables(folder: &Path) -> Result<Self, StoreError> {
         let mut statistics = Self::default();
@@ -83,8 +101,8 @@ impl Statistics {
                     Some(count) => *count += 1,
                     None => drop(self.formats.insert(formats.value(row).to_owned(), 1)),
                 }
-                let half = digest.value(row).get(..32).and_then(|half| u128::from_str_radix(half, 16).ok());
-                self.identical_images += u64::from(half.is_some_and(|half| !digests.insert(half)));
+                let digest = short_digest(digest.value(row));
+                self.identical_images += u64::from(digest.is_some_and(|digest| !digests.insert(digest)));
             }
         }
         self.near_identical_images = in_other_sets(&hashes);
@@ -120,8 +138,8 @@ impl Statistics {
             let (texts, images) = (batch.text("text_id")?, batch.text("image_id")?);
             for row in 0..batch.rows() {
                 self.pairs += 1;
-                *of_text.entry(short_hash(texts.value(row))).or_insert(0u32) += 1;
-                *of_image.entry(short_hash(images.value(row))).or_insert(0u32) += 1;
+                *of_text.entry(short_hash(texts.value(row).as_bytes())).or_insert(0u32) += 1;
+                *of_image.entry(short_hash(images.value(row).as_bytes())).or_insert(0u32) += 1;
             }
         }
         self.images_per_text = histogram(&of_text, self.texts);
@@ -156,7 +174,7 @@ impl Counts {
     }
 }
 
-fn histogram(counts: &HashMap<u64, u32>, items: u64) -> BTreeMap<u64, u64> {
+fn histogram(counts: &HashMap<u128, u32>, items: u64) -> BTreeMap<u64, u64> {
     let mut histogram = BTreeMap::new();
     for count in counts.values() {
         *histogram.entry(u64::from(*count)).or_default() += 1;
@@ -175,13 +193,6 @@ fn in_other_sets(hashes: &[u64]) -> u64 {
         sets.join(a, b);
     }
     (0..hashes.len()).filter(|at| sets.root(*at) != *at).count() as u64
-}
-
-/// Two ids that share it would be counted as one; among a billion ids that is not likely once in ten.
-fn short_hash(id: &str) -> u64 {
-    let mut bytes = [0; 8];
-    bytes.copy_from_slice(&blake3::hash(id.as_bytes()).as_bytes()[..8]);
-    u64::from_le_bytes(bytes)
 }
 
 fn script(text: &str) -> &'static str {

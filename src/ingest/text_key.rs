@@ -1,14 +1,13 @@
 //! What two spellings of one caption share.
 use unicode_normalization::UnicodeNormalization;
 
+use crate::data::short_hash;
+
 /// A hash of the letters and digits of a text after NFKC and lower case: width, case, quotes, punctuation and white space do
 /// not count. A text without any letter or digit is hashed as it is.
 pub fn text_key(text: &str) -> u128 {
     let letters: String = text.nfkc().flat_map(char::to_lowercase).filter(|c| c.is_alphanumeric()).collect();
-    let hash = blake3::hash(if letters.is_empty() { text.as_bytes() } else { letters.as_bytes() });
-    let mut half = [0; 16];
-    half.copy_from_slice(&hash.as_bytes()[..16]);
-    u128::from_le_bytes(half)
+    short_hash(if letters.is_empty() { text.as_bytes() } else { letters.as_bytes() })
 }
 
 #[cfg(test)]

@@ -1,7 +1,6 @@
 //! Checked rows into tables and the image store; bad ones into quarantine. Memory is bounded by one batch.
 use std::path::{Path, PathBuf};
 
-use super::IngestError;
 use super::examine::Examiner;
 use super::image_batch::ImageBatch;
 use super::seen::{Seen, create_anew};
@@ -211,10 +210,4 @@ impl<'a> DatasetWriter<'a> {
 /// What an id must be like to be a key of the image store.
 pub(super) fn is_key(id: &str) -> bool {
     (1..=crate::store::MAX_KEY_BYTES).contains(&id.len())
-}
-
-impl From<(Place, &'static str, String, IngestError)> for BadRow {
-    fn from((place, table, id, error): (Place, &'static str, String, IngestError)) -> Self {
-        Self { place, table, id, reason: error.to_string() }
-    }
 }

@@ -10,7 +10,7 @@ use super::plan::{Plan, State, Step};
 use crate::data::{ArtifactKey, Release};
 use crate::model::ComputeDevice;
 use crate::stage::{Input, Monitor, StageContext, StageError, StageStats, TELEMETRY_FOLDER, run_shards};
-use crate::store::{Description, Store, StoreError, Workdir, open_artifact, publish, read_manifest, seal};
+use crate::store::{Description, Sealed, Store, StoreError, Workdir, open_artifact, publish, read_manifest, seal};
 
 /// How a run is carried out.
 #[derive(Debug, Clone)]
@@ -112,14 +112,13 @@ fn run_step(
     if options.unfinished == Unfinished::Restart {
         workdir.clear()?;
     }
-    let base = plan.published.get(&step.stage.id).map(|key| open_artifact(store, key)).transpose();
+    let base = open_base(step, plan, store, monitor);
     let context = StageContext {
         stage: &step.stage.id,
         out: workdir.out(),
         scratch: workdir.scratch(),
         inputs: &inputs,
-        // Without the earlier result everything is made anew, which is right too.
-        base: base.as_ref().ok().and_then(Option::as_ref),
+        base: base.as_ref(),
         digests: &store.digests(),
         device,
         monitor,
@@ -140,6 +139,13 @@ fn run_step(
     seal(store, workdir.out(), &step.artifact, description)?;
     workdir.remove()?;
     Ok((stats, false))
+}
+
+/// The step's result in the newest release. Without it everything is made anew, which is right too.
+fn open_base(step: &Step, plan: &Plan, store: &Store, monitor: &dyn Monitor) -> Option<Sealed> {
+    let key = plan.published.get(&step.stage.id)?;
+    let opened = open_artifact(store, key);
+    opened.inspect_err(|error| monitor.warn(&format!("{}: nothing is taken over: {error}", step.stage.id))).ok()
 }
 
 /// The sealed artifacts that a step reads, by stage.

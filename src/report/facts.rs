@@ -28,7 +28,7 @@ pub struct DatasetFacts {
     pub quarantined: u64,
     /// The split that was measured.
     pub measured: String,
-    pub statistics: Option<Statistics>,
+    pub statistics: Statistics,
     pub sheet: Vec<SheetItem>,
 }
 

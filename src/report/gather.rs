@@ -104,7 +104,7 @@ fn dataset_facts(id: &str, input: &Input, scores: &[Score]) -> Result<DatasetFac
         splits: splits.collect(),
         quarantined: input.sealed.manifest.stats.get("rows_quarantined").and_then(Value::as_u64).unwrap_or(0),
         measured: measured.map(|score| score.split.clone()).unwrap_or_default(),
-        statistics: Some(Statistics::of_tables(&input.sealed.folder)?),
+        statistics: Statistics::open(&input.sealed.folder)?,
         sheet: contact_sheet(&Dataset::open(&input.sealed)?, SHEET_IMAGES)?,
     })
 }

@@ -104,7 +104,7 @@ pub fn render_contact_sheet(name: &str, statistics: &Statistics, items: &[SheetI
 /// The section of the report.
 pub(super) fn section(page: &mut String, facts: &ReportFacts) {
     let known: Vec<(&str, &Statistics)> =
-        facts.datasets.iter().filter_map(|data| Some((data.id.as_str(), data.statistics.as_ref()?))).collect();
+        facts.datasets.iter().map(|data| (data.id.as_str(), &data.statistics)).collect();
     if known.is_empty() {
         return;
     }

@@ -115,3 +115,19 @@ fn only_what_changed_is_encoded_again() {
     }
     assert!(vectors(&fresh).0 == again);
 }
+
+#[test]
+fn a_damaged_earlier_version_is_named_and_everything_made_anew() {
+    let workspace = Workspace::new();
+    workspace.write_muge();
+    run(&workspace);
+    let store =
+        files_below(&workspace.path("artifacts")).into_iter().find(|file| file.ends_with("images.mdb")).unwrap();
+    let path = workspace.path("artifacts").join(store);
+    fs::OpenOptions::new().write(true).open(path).unwrap().set_len(5000).unwrap();
+    change(&workspace, 0);
+    let ran = run(&workspace);
+    assert!(ran.stderr.contains("nothing is taken over"), "{}", ran.stderr);
+    assert!(!ran.stderr.contains("as they were"), "{}", ran.stderr);
+    assert!(!content(&workspace, &ran).1.is_empty());
+}
