@@ -8,3 +8,5 @@ python3 -m venv "$dir"
 # Image pipelines, and the formats of data sets.
 "$dir/bin/pip" install --quiet opencv-python-headless==5.0.0.93 albumentations==2.0.8 nvidia-dali-cuda120==2.4.0 \
     lmdb==1.3.0 webdataset==1.0.2 pyarrow==26.0.1
+# Vector indexes, and the photographs of benches/images/corpus.py.
+"$dir/bin/pip" install --quiet faiss-cpu==1.15.1 hnswlib==0.8.0 usearch==2.26.6 scikit-image==0.26.0 scikit-learn==1.9.1
