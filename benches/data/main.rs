@@ -7,7 +7,7 @@ use std::time::Instant;
 use serde_json::json;
 use tuwen::data::{Manifest, Split};
 use tuwen::ingest::Dataset;
-use tuwen::store::{Sealed, Store, open_artifact};
+use tuwen::store::{Sealed, Store, StoreOptions, open_artifact};
 use tuwen::train::{Demand, DroppedItems, Loader, LoaderOptions, PositivesRule, SamplerRule};
 
 const BATCH_SIZE: usize = 128;
@@ -18,7 +18,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let folder = arguments.next().ok_or("usage: cargo bench --bench data -- STORE [PAIRS] [full|raw]")?;
     let wanted: usize = arguments.next().map_or(Ok(usize::MAX), |pairs| pairs.parse())?;
     let raw = arguments.next().is_some_and(|mode| mode == "raw");
-    let store = Store::open(&folder, std::path::Path::new(&folder))?;
+    let store = Store::open(&folder, StoreOptions::cached_in(std::path::Path::new(&folder)))?;
     let dataset = Dataset::open(&sealed(&store)?)?;
     let options = LoaderOptions {
         batch_size: BATCH_SIZE,

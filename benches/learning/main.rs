@@ -9,7 +9,7 @@ use tuwen::augment::evaluation_batch;
 use tuwen::data::{Manifest, Split};
 use tuwen::ingest::Dataset;
 use tuwen::model::{Checkpoint, NamedTensor, StateDict, Tokenizer, normalize_caption, write_safetensors};
-use tuwen::store::{Sealed, Store, open_artifact};
+use tuwen::store::{Sealed, Store, StoreOptions, open_artifact};
 use tuwen::train::{DroppedItems, Loader, LoaderOptions, PositivesRule, SamplerRule};
 
 const SEED: u64 = 123;
@@ -23,7 +23,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         return Err("usage: cargo bench --bench learning -- STORE OUT".into());
     };
     let (store, out) = (Path::new(&store), Path::new(&out));
-    let store = Store::open(&store.to_string_lossy(), store)?;
+    let store = Store::open(&store.to_string_lossy(), StoreOptions::cached_in(store))?;
     let dataset = Dataset::open(&artifact(&store, "dataset", "data")?)?;
     let base = Checkpoint::open(&artifact(&store, "checkpoint", "base")?.folder)?;
     let side = base.config.vision.image_resolution();

@@ -6,10 +6,10 @@ use clap::Args;
 use serde_json::json;
 
 use super::console::Console;
-use super::setup::{DeviceArgs, StoreArgs, find_finetune, new_run_id, read_pipeline, watch_signals};
+use super::setup::{DeviceArgs, StoreArgs, find_finetune, new_run_id, read_pipeline, unix_seconds, watch_signals};
 use super::{Failure, Output};
 use crate::data::ErrorClass;
-use crate::pipeline::{RunOptions, Unfinished, compile, open_inputs};
+use crate::pipeline::{RunOptions, compile, open_inputs};
 use crate::report::render_rates;
 use crate::stage::StageContext;
 use crate::store::write_whole;
@@ -55,8 +55,8 @@ pub fn run(args: &FindLrArgs, console: &Console) -> Result<Output, Failure> {
     let Some(step) = plan.steps.pop() else {
         return Err(Failure::new(ErrorClass::Internal, "the plan is empty"));
     };
-    let options = RunOptions { run_id: new_run_id()?, publish: false, unfinished: Unfinished::Resume };
-    crate::pipeline::run(&plan, &store, &device, console, &options)?;
+    let options = RunOptions::unpublished(new_run_id()?, unix_seconds);
+    crate::pipeline::run(&plan, &store, &device, console, &options, None)?;
     let inputs = open_inputs(&step, &plan, &store)?;
     let context = StageContext {
         stage: id,

@@ -8,16 +8,22 @@ mod diff;
 mod encode;
 mod export;
 mod failure;
+mod doctor;
 mod find_lr;
+mod gc;
 mod model;
 mod plan;
 mod preview;
+mod publish;
 mod quarantine;
+mod releases;
 mod run;
+mod runs;
 mod schema;
 mod search;
 mod setup;
 mod show;
+mod verify;
 
 use std::process::ExitCode;
 
@@ -73,6 +79,20 @@ enum Command {
     Quarantine(quarantine::QuarantineArgs),
     /// Write a data set in the formats of others.
     Export(export::ExportArgs),
+    /// Say what is published and how the newest runs ended.
+    Status(runs::StatusArgs),
+    /// List runs and how they ended.
+    Runs(runs::RunsArgs),
+    /// List, show, compare and name releases; go back to an older one.
+    Releases(releases::ReleasesArgs),
+    /// Publish what earlier runs made.
+    Publish(publish::PublishArgs),
+    /// Check every byte, row and vector of a release.
+    Verify(verify::VerifyArgs),
+    /// Remove what no release, tag or recent run names.
+    Gc(gc::GcArgs),
+    /// Check the machine and the store.
+    Doctor(doctor::DoctorArgs),
     /// List architectures; show, import and export checkpoints.
     Model(model::ModelArgs),
     /// Encode images and texts into feature files.
@@ -93,8 +113,12 @@ struct Output {
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
     let console = Console::new(cli.global.log_format, cli.global.quiet);
+    let mut code = 0;
     let result = match cli.command {
-        Command::Run(args) => run::run(&args, &console),
+        Command::Run(args) => run::run(&args, &console).map(|(output, exit_code)| {
+            code = exit_code;
+            output
+        }),
         Command::Check(args) => check::run(&args),
         Command::Plan(args) => plan::run(&args),
         Command::Preview(args) => preview::run(&args, &console),
@@ -104,6 +128,13 @@ pub fn main() -> ExitCode {
         Command::Diff(args) => diff::run(&args),
         Command::Quarantine(args) => quarantine::run(&args),
         Command::Export(args) => export::run(&args, &console),
+        Command::Status(args) => runs::status(&args),
+        Command::Runs(args) => runs::list(&args),
+        Command::Releases(args) => releases::run(&args),
+        Command::Publish(args) => publish::run(&args),
+        Command::Verify(args) => verify::run(&args, &console),
+        Command::Gc(args) => gc::run(&args),
+        Command::Doctor(args) => doctor::run(&args),
         Command::Model(args) => model::run(&args),
         Command::Encode(args) => encode::run(&args, &console),
         Command::Device(args) => device::run(&args),
@@ -113,7 +144,7 @@ pub fn main() -> ExitCode {
     match result {
         Ok(output) => {
             print(&output, cli.global.json);
-            ExitCode::SUCCESS
+            ExitCode::from(code)
         }
         Err(failure) => {
             if cli.global.json {

@@ -6,12 +6,12 @@ use image::{ImageFormat, Rgb, RgbImage, imageops};
 use serde_json::json;
 
 use super::console::Console;
-use super::setup::{DeviceArgs, StoreArgs, find_finetune, new_run_id, read_pipeline};
+use super::setup::{DeviceArgs, StoreArgs, find_finetune, new_run_id, read_pipeline, unix_seconds};
 use super::{Failure, Output};
 use crate::augment::{augment, item_rng};
 use crate::data::{ErrorClass, Split};
 use crate::ingest::{Dataset, Picture, decode};
-use crate::pipeline::{RunOptions, Unfinished, compile};
+use crate::pipeline::{RunOptions, compile};
 use crate::store::{open_artifact, write_whole};
 use crate::train::FinetuneSpec;
 
@@ -47,8 +47,8 @@ pub fn run(args: &PreviewArgs, console: &Console) -> Result<Output, Failure> {
     let (id, finetune) = find_finetune(&spec, args.stage.as_deref())?;
     let store = args.store.open()?;
     let plan = compile(&spec, &folder, &store)?.until(&finetune.needs.data)?;
-    let options = RunOptions { run_id: new_run_id()?, publish: false, unfinished: Unfinished::Resume };
-    let outcome = crate::pipeline::run(&plan, &store, &args.device.open_for(&spec)?, console, &options)?;
+    let options = RunOptions::unpublished(new_run_id()?, unix_seconds);
+    let outcome = crate::pipeline::run(&plan, &store, &args.device.open_for(&spec)?, console, &options, None)?;
     let step = outcome.steps.last().ok_or_else(|| Failure::new(ErrorClass::Internal, "nothing was ingested"))?;
     let dataset = Dataset::open(&open_artifact(&store, &step.artifact)?)?;
     let sheet = sheet(args, &dataset, finetune, spec.seed)?;

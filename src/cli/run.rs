@@ -1,19 +1,23 @@
 //! `tuwen run FILE`.
 use std::fmt::Write;
 use std::path::PathBuf;
-use std::time::Instant;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
 
-use clap::Args;
+use clap::{Args, ValueEnum};
 use serde_json::{Value, json};
 
 use super::console::Console;
-use super::setup::{DeviceArgs, StoreArgs, new_run_id, read_pipeline, watch_signals};
+use super::setup::{
+    DeviceArgs, StoreArgs, lease_holder, new_run_id, parse_duration, read_pipeline, unix_seconds, watch_deadline,
+    watch_signals,
+};
 use super::{Failure, Output};
-use crate::data::ArtifactKind;
+use crate::data::{ArtifactKind, ErrorClass};
 use crate::evaluate::{ALL_QUERIES, Score, read_scores};
 use crate::pipeline::{RunOptions, RunOutcome, Unfinished, compile};
 use crate::stage::Monitor;
-use crate::store::{Store, open_artifact};
+use crate::store::{Lease, Store, StoreError, open_artifact};
 
 #[derive(Debug, Args)]
 pub struct RunArgs {
@@ -35,11 +39,43 @@ pub struct RunArgs {
     /// Name of the run's record [default: time and a nonce].
     #[arg(long, env = "TUWEN_RUN_ID")]
     run_id: Option<String>,
+    /// The day or hour that this run is for, as the scheduler names it; kept in the run's record.
+    #[arg(long, env = "TUWEN_LOGICAL_DATE")]
+    logical_date: Option<String>,
+    /// Stop in order after this time, e.g. 3h, with exit 75; the same command goes on from there.
+    #[arg(long, env = "TUWEN_DEADLINE", value_parser = parse_duration)]
+    deadline: Option<Duration>,
+    /// What to do while another run of the same pipeline is at work.
+    #[arg(long, value_enum, default_value_t = LockMode::Fail, env = "TUWEN_LOCK")]
+    lock: LockMode,
+    /// Exit with this code instead of 0 when everything was there already, e.g. 99 for Airflow.
+    #[arg(long, env = "TUWEN_SKIP_EXIT_CODE", value_parser = clap::value_parser!(u8).range(1..))]
+    skip_exit_code: Option<u8>,
+    /// Publish although the store's create-only writes are not atomic; safe if only one run ever publishes.
+    #[arg(long, env = "TUWEN_ALLOW_WEAK_STORE")]
+    allow_weak_store: bool,
 }
 
-pub fn run(args: &RunArgs, console: &Console) -> Result<Output, Failure> {
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum LockMode {
+    /// Wait until it ends.
+    Wait,
+    /// End with exit 73.
+    Fail,
+    /// Run beside it; of two that publish, one ends with exit 73.
+    None,
+}
+
+/// Time between two looks at a lease that somebody else holds.
+const LOOK: Duration = Duration::from_secs(1);
+
+/// Returns the exit code too, which `--skip-exit-code` can change.
+pub fn run(args: &RunArgs, console: &Console) -> Result<(Output, u8), Failure> {
     let started = Instant::now();
     watch_signals(console)?;
+    if let Some(deadline) = args.deadline {
+        watch_deadline(console, deadline);
+    }
     let (spec, folder) = read_pipeline(&args.file)?;
     let store = args.store.open()?;
     let device = args.device.open_for(&spec)?;
@@ -48,16 +84,84 @@ pub fn run(args: &RunArgs, console: &Console) -> Result<Output, Failure> {
         plan = plan.until(stage)?;
     }
     let run_id = args.run_id.clone().map_or_else(new_run_id, Ok)?;
+    check_run_id(&run_id)?;
     console.note(&format!("pipeline {} on {}, run {run_id}", plan.name, device.name()));
     let unfinished = if args.restart { Unfinished::Restart } else { Unfinished::Resume };
-    let options = RunOptions { run_id, publish: args.until.is_none(), unfinished };
-    let outcome = crate::pipeline::run(&plan, &store, &device, console, &options)?;
+    let options = RunOptions {
+        run_id,
+        logical_date: args.logical_date.clone(),
+        publish: args.until.is_none(),
+        allow_weak_store: args.allow_weak_store,
+        unfinished,
+        clock: unix_seconds,
+    };
+    let lease = take_lease(args, console, &store, &plan.name, &options.run_id)?;
+    if args.lock == LockMode::Wait {
+        // What the other run made need not be made again, and what it published is the new base.
+        plan = compile(&spec, &folder, &store)?;
+        if let Some(stage) = &args.until {
+            plan = plan.until(stage)?;
+        }
+    }
+    let outcome =
+        keeping(lease.as_ref(), || crate::pipeline::run(&plan, &store, &device, console, &options, lease.as_ref()))?;
     let scores = scores(&outcome, &store)?;
     let report = report_page(&outcome, &store)?;
-    Ok(Output {
+    let nothing_to_do = !outcome.published && outcome.steps.iter().all(|step| step.reused);
+    let output = Output {
         text: text(&outcome, &scores, report.as_deref(), started.elapsed().as_secs_f64()),
         json: to_json(&options.run_id, &outcome, &scores, report.as_deref()),
+    };
+    Ok((output, args.skip_exit_code.filter(|_| nothing_to_do).unwrap_or(0)))
+}
+
+/// Takes the pipeline's lease as `--lock` says.
+fn take_lease<'a>(
+    args: &RunArgs,
+    console: &Console,
+    store: &'a Store,
+    pipeline: &str,
+    run_id: &str,
+) -> Result<Option<Lease<'a>>, Failure> {
+    let holder = lease_holder(run_id);
+    let mut told = false;
+    loop {
+        match (args.lock, Lease::take(store, pipeline, &holder)) {
+            (LockMode::None, _) => return Ok(None),
+            (_, Ok(lease)) => return Ok(Some(lease)),
+            (LockMode::Wait, Err(error @ StoreError::Held { .. })) => {
+                if !told {
+                    console.note(&format!("waiting: {error}"));
+                }
+                told = true;
+                console.check_stop()?;
+                std::thread::sleep(LOOK);
+            }
+            (_, Err(error)) => return Err(error.into()),
+        }
+    }
+}
+
+/// Does `work` while the lease is kept alive.
+fn keeping<T>(lease: Option<&Lease<'_>>, work: impl FnOnce() -> T) -> T {
+    let Some(lease) = lease else { return work() };
+    let end = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| lease.keep(&end));
+        let result = work();
+        end.store(true, Ordering::Relaxed);
+        result
     })
+}
+
+/// A run's name becomes a key in the store.
+fn check_run_id(run_id: &str) -> Result<(), Failure> {
+    let fits = |c: char| c.is_ascii_alphanumeric() || "._-+:".contains(c);
+    if run_id.is_empty() || run_id.starts_with('.') || run_id.len() > 200 || !run_id.chars().all(fits) {
+        let message = format!("run id `{run_id}`: use letters, digits and `._-+:`, at most 200");
+        return Err(Failure::new(ErrorClass::Usage, message));
+    }
+    Ok(())
 }
 
 fn scores(outcome: &RunOutcome, store: &Store) -> Result<Vec<Score>, Failure> {

@@ -1,6 +1,6 @@
 //! What several commands need: the pipeline file, the store, the device, signals, names.
 use std::path::{Path, PathBuf};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use clap::Args;
 
@@ -9,18 +9,25 @@ use super::console::Console;
 use crate::data::{ErrorClass, Release};
 use crate::model::{ComputeDevice, DeviceChoice};
 use crate::pipeline::{PipelineError, PipelineSpec, StageSpec, check};
-use crate::store::{Store, StoreError, latest_release, new_nonce, pipelines};
+use crate::stage::StopSignal;
+use crate::store::{LeaseHolder, Store, StoreError, StoreOptions, latest_release, new_nonce, pipelines};
 use crate::train::FinetuneSpec;
 
 /// Where results live.
 #[derive(Debug, Clone, Args)]
 pub struct StoreArgs {
-    /// A folder, file:// or memory://.
-    #[arg(long, default_value = "./artifacts", env = "TUWEN_STORE")]
+    /// A folder, file://, s3://, gs://, az:// or memory://.
+    #[arg(long, global = true, default_value = "./artifacts", env = "TUWEN_STORE")]
     pub store: String,
     /// Scratch and copies of remote artifacts [default: the user's cache folder].
-    #[arg(long, env = "TUWEN_CACHE")]
+    #[arg(long, global = true, env = "TUWEN_CACHE")]
     pub cache: Option<PathBuf>,
+    /// GiB that copies of remote artifacts may take as long as nobody uses them [default: no limit].
+    #[arg(long, global = true, env = "TUWEN_CACHE_GIB")]
+    pub cache_gib: Option<u64>,
+    /// Requests to the object store that this call may make; beyond them it stops with exit 75 [default: no limit].
+    #[arg(long, global = true, env = "TUWEN_REQUEST_BUDGET")]
+    pub request_budget: Option<u64>,
 }
 
 /// What computes.
@@ -35,7 +42,9 @@ pub struct DeviceArgs {
 impl StoreArgs {
     pub fn open(&self) -> Result<Store, Failure> {
         let cache = self.cache.clone().unwrap_or_else(default_cache);
-        Ok(Store::open(&self.store, &cache)?)
+        let cache_bytes = self.cache_gib.map(|gib| gib << 30);
+        let options = StoreOptions { cache, cache_bytes, request_budget: self.request_budget };
+        Ok(Store::open(&self.store, options)?)
     }
 }
 
@@ -78,24 +87,61 @@ pub fn find_finetune<'a>(
 
 /// The newest release of a pipeline, or of the only one in the store.
 pub fn find_release(store: &Store, pipeline: Option<&str>) -> Result<Release, Failure> {
-    let name = match pipeline {
-        Some(name) => name.to_owned(),
-        None => {
-            let mut names = pipelines(store)?;
-            match (names.pop(), names.is_empty()) {
-                (Some(name), true) => name,
-                (None, _) => return Err(StoreError::NoRelease { store: store.url().to_owned() }.into()),
-                (Some(last), false) => {
-                    names.push(last);
-                    let message =
-                        format!("the store has several pipelines: {}; choose one with --pipeline", names.join(", "));
-                    return Err(Failure::new(ErrorClass::NotFound, message));
-                }
-            }
-        }
-    };
+    let name = find_pipeline(store, pipeline)?;
     let release = latest_release(store, &name)?;
     release.ok_or_else(|| StoreError::NoRelease { store: format!("{} for pipeline `{name}`", store.url()) }.into())
+}
+
+/// The pipeline that is named, or the only one in the store.
+pub fn find_pipeline(store: &Store, wanted: Option<&str>) -> Result<String, Failure> {
+    if let Some(name) = wanted {
+        return Ok(name.to_owned());
+    }
+    let mut names = pipelines(store)?;
+    match (names.pop(), names.is_empty()) {
+        (Some(name), true) => Ok(name),
+        (None, _) => Err(StoreError::NoRelease { store: store.url().to_owned() }.into()),
+        (Some(last), false) => {
+            names.push(last);
+            let message = format!("the store has several pipelines: {}; choose one with --pipeline", names.join(", "));
+            Err(Failure::new(ErrorClass::NotFound, message))
+        }
+    }
+}
+
+/// This process, for the lease of a run.
+pub fn lease_holder(run_id: &str) -> LeaseHolder {
+    let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    LeaseHolder {
+        run_id: run_id.to_owned(),
+        host: host.trim().to_owned(),
+        process: std::process::id(),
+        clock: unix_seconds,
+    }
+}
+
+/// A span of time such as `90s`, `30m`, `3h` or `2d`.
+pub fn parse_duration(text: &str) -> Result<Duration, String> {
+    let wrong = || format!("`{text}` is no duration; write it like 90s, 30m, 3h or 2d");
+    let unit = text.chars().last().ok_or_else(wrong)?;
+    let seconds = match unit {
+        's' => 1,
+        'm' => 60,
+        'h' => 3_600,
+        'd' => 86_400,
+        _ => return Err(wrong()),
+    };
+    let count: u64 = text.strip_suffix(unit).unwrap_or_default().parse().map_err(|_| wrong())?;
+    Ok(Duration::from_secs(count.checked_mul(seconds).ok_or_else(wrong)?))
+}
+
+/// Stops the run in order, as a signal would, once the time is over.
+pub fn watch_deadline(console: &Console, deadline: Duration) {
+    let stop = console.signal.clone();
+    std::thread::spawn(move || {
+        std::thread::sleep(deadline);
+        stop.raise(StopSignal::DEADLINE);
+    });
 }
 
 /// Turns SIGINT and SIGTERM into a request to stop; a second one ends the program at once.
@@ -118,8 +164,12 @@ pub fn watch_signals(console: &Console) -> Result<(), Failure> {
 
 /// Seconds since 1970 and a nonce.
 pub fn new_run_id() -> Result<String, Failure> {
-    let seconds = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |duration| duration.as_secs());
-    Ok(format!("{seconds}-{}", new_nonce()?))
+    Ok(format!("{}-{}", unix_seconds(), new_nonce()?))
+}
+
+/// Seconds since 1970.
+pub fn unix_seconds() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |duration| duration.as_secs())
 }
 
 fn default_cache() -> PathBuf {

@@ -45,3 +45,10 @@ pub struct Manifest {
     /// Distinguishes our own write from another's after an ambiguous answer of the store.
     pub nonce: String,
 }
+
+impl Manifest {
+    /// Whether an artifact is among its inputs.
+    pub fn uses(&self, artifact: &ArtifactKey) -> bool {
+        self.inputs.values().flatten().any(|input| *input == artifact.fingerprint)
+    }
+}

@@ -20,6 +20,15 @@ pub struct Release {
     pub number: u64,
     /// Artifact of every stage by stage id.
     pub artifacts: BTreeMap<String, ArtifactKey>,
+    /// The run that published it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub run_id: Option<String>,
+    /// The older release whose artifacts these are, if it was published to go back.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rollback_to: Option<u64>,
+    /// What the quality gate said, in words.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gate: Option<String>,
     /// Distinguishes our own write from another's after an ambiguous answer of the store.
     pub nonce: String,
 }

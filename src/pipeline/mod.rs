@@ -8,11 +8,15 @@ mod resolve;
 mod run;
 mod schema;
 mod spec;
+mod transfer;
+mod verify;
 
 pub use check::check;
 pub use error::PipelineError;
 pub use plan::{Plan, State, Step, compile};
 pub use resolve::Resolved;
-pub use run::{RunOptions, RunOutcome, StepOutcome, Unfinished, open_inputs, run};
+pub use run::{RunOptions, RunOutcome, StepOutcome, Unfinished, open_inputs, publish_outcome, run};
 pub use schema::{NAME_PATTERN, pipeline_schema};
 pub use spec::{DEFAULT_SEED, Need, PIPELINE_VERSION, PipelineSpec, StageEntry, StageKind, StageSpec};
+pub use transfer::{folder_bytes, watch};
+pub use verify::{Finding, VerifyStats, verify};

@@ -19,6 +19,8 @@ pub struct Plan {
     pub steps: Vec<Step>,
     /// Artifacts of the newest release by stage.
     pub published: BTreeMap<String, ArtifactKey>,
+    /// Number of the newest release, 0 if there is none.
+    pub base: u64,
 }
 
 /// One stage, resolved.
@@ -44,7 +46,10 @@ pub enum State {
 
 /// Orders the stages, computes fingerprints (reading the sources) and looks for results in the store.
 pub fn compile(spec: &PipelineSpec, folder: &Path, store: &Store) -> Result<Plan, PipelineError> {
-    let published = published(spec, store)?;
+    let newest = latest_release(store, &spec.name).map_err(StageError::from)?;
+    let base = newest.as_ref().map_or(0, |release| release.number);
+    let artifacts = newest.map(|release| release.artifacts).unwrap_or_default();
+    let published = manifests(&artifacts, store)?;
     let digests = store.digests();
     let mut steps: Vec<Step> = Vec::new();
     for position in order(spec) {
@@ -70,8 +75,7 @@ pub fn compile(spec: &PipelineSpec, folder: &Path, store: &Store) -> Result<Plan
         let inputs = inputs_of(&entry.spec, &steps);
         steps.push(Step { stage, artifact, settings, needs, inputs, state });
     }
-    let published = published.into_iter().map(|(id, manifest)| (id, manifest.artifact)).collect();
-    Ok(Plan { name: spec.name.clone(), steps, published })
+    Ok(Plan { name: spec.name.clone(), steps, published: artifacts, base })
 }
 
 impl Plan {
@@ -145,13 +149,15 @@ fn inputs_of(spec: &StageSpec, steps: &[Step]) -> Vec<String> {
     inputs
 }
 
-/// Manifests of the newest release by stage id.
-fn published(spec: &PipelineSpec, store: &Store) -> Result<BTreeMap<String, Manifest>, PipelineError> {
-    let release = latest_release(store, &spec.name).map_err(StageError::from)?;
+/// Manifests by stage id; one that is gone is left out.
+fn manifests(
+    artifacts: &BTreeMap<String, ArtifactKey>,
+    store: &Store,
+) -> Result<BTreeMap<String, Manifest>, PipelineError> {
     let mut manifests = BTreeMap::new();
-    for (id, key) in release.map(|release| release.artifacts).unwrap_or_default() {
-        if let Some(manifest) = read_manifest(store, &key).map_err(StageError::from)? {
-            manifests.insert(id, manifest);
+    for (id, key) in artifacts {
+        if let Some(manifest) = read_manifest(store, key).map_err(StageError::from)? {
+            manifests.insert(id.clone(), manifest);
         }
     }
     Ok(manifests)

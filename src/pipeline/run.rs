@@ -7,18 +7,36 @@ use serde_json::json;
 
 use super::error::PipelineError;
 use super::plan::{Plan, State, Step};
-use crate::data::{ArtifactKey, Release};
+use super::transfer::{folder_bytes, watch};
+use crate::data::{ArtifactKey, ErrorClass, Release};
 use crate::model::ComputeDevice;
 use crate::stage::{Input, Monitor, StageContext, StageError, StageStats, TELEMETRY_FOLDER, run_shards};
-use crate::store::{Description, Sealed, Store, StoreError, Workdir, open_artifact, publish, read_manifest, seal};
+use crate::store::{
+    Clock, ConditionalWrites, Description, Lease, Publication, Sealed, Store, StoreError, Traffic, Workdir,
+    open_artifact, publish, read_manifest, seal,
+};
 
 /// How a run is carried out.
 #[derive(Debug, Clone)]
 pub struct RunOptions {
     pub run_id: String,
+    /// The day or hour that the run is for, as its scheduler names it.
+    pub logical_date: Option<String>,
     /// False when the plan was cut down: a part of a pipeline is never published.
     pub publish: bool,
+    /// Publish although the store's create-only writes are not atomic.
+    pub allow_weak_store: bool,
     pub unfinished: Unfinished,
+    /// For the record of the run; nothing is decided by it.
+    pub clock: Clock,
+}
+
+impl RunOptions {
+    /// Carries unfinished stages on and publishes nothing.
+    pub fn unpublished(run_id: String, clock: Clock) -> Self {
+        let unfinished = Unfinished::Resume;
+        Self { run_id, logical_date: None, publish: false, allow_weak_store: false, unfinished, clock }
+    }
 }
 
 /// What becomes of the stages that an earlier run left unfinished.
@@ -29,7 +47,7 @@ pub enum Unfinished {
 }
 
 /// What a run did.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct RunOutcome {
     pub steps: Vec<StepOutcome>,
     pub release: Option<Release>,
@@ -50,14 +68,33 @@ pub struct StepOutcome {
     pub rows_left_out: u64,
 }
 
-/// Runs every step and publishes the result.
+impl StepOutcome {
+    fn planned(step: &Step) -> Self {
+        Self {
+            stage: step.stage.id.clone(),
+            artifact: step.artifact.clone(),
+            reused: step.state == State::Reuse,
+            seconds: 0.0,
+            rows_in: 0,
+            rows_out: 0,
+            rows_quarantined: 0,
+            rows_left_out: 0,
+        }
+    }
+}
+
+/// Runs every step and publishes the result. The lease, if there is one, has to be held still when it is published.
 pub fn run(
     plan: &Plan,
     store: &Store,
     device: &ComputeDevice,
     monitor: &dyn Monitor,
     options: &RunOptions,
+    lease: Option<&Lease<'_>>,
 ) -> Result<RunOutcome, PipelineError> {
+    let started = (options.clock)();
+    let begun = RunOutcome { steps: plan.steps.iter().map(StepOutcome::planned).collect(), ..RunOutcome::default() };
+    record(plan, store, options, started, &begun, Ending::Running).map_err(StageError::from)?;
     let mut steps = Vec::new();
     let mut failure = None;
     for step in &plan.steps {
@@ -81,15 +118,50 @@ pub fn run(
     }
     let mut outcome = RunOutcome { steps, release: None, published: false };
     if failure.is_none() && options.publish {
-        let artifacts: BTreeMap<String, ArtifactKey> =
-            plan.steps.iter().map(|step| (step.stage.id.clone(), step.artifact.clone())).collect();
-        match publish(store, &plan.name, &artifacts) {
+        match publish_outcome(plan, store, options, lease) {
             Ok((release, published)) => (outcome.release, outcome.published) = (Some(release), published),
-            Err(error) => failure = Some(PipelineError::Other(error.into())),
+            Err(error) => failure = Some(PipelineError::Other(error)),
         }
     }
-    record(plan, store, options, &outcome, failure.as_ref()).map_err(StageError::from)?;
-    failure.map_or(Ok(outcome), Err)
+    let ending = failure.as_ref().map_or(Ending::Done, Ending::Failed);
+    let recorded = record(plan, store, options, started, &outcome, ending);
+    match failure {
+        // What went wrong first is what has to be told.
+        Some(failure) => Err(failure),
+        None => recorded.map(|()| outcome).map_err(|error| StageError::from(error).into()),
+    }
+}
+
+/// Publishes what a plan made, once everything that could forbid it was asked.
+pub fn publish_outcome(
+    plan: &Plan,
+    store: &Store,
+    options: &RunOptions,
+    lease: Option<&Lease<'_>>,
+) -> Result<(Release, bool), StageError> {
+    let artifacts: BTreeMap<String, ArtifactKey> =
+        plan.steps.iter().map(|step| (step.stage.id.clone(), step.artifact.clone())).collect();
+    for key in artifacts.values() {
+        if read_manifest(store, key)?.is_none() {
+            let message = format!("artifact {key} was removed while the run went on; give the same command again");
+            return Err(StageError::new(ErrorClass::Temporary, message));
+        }
+    }
+    if artifacts != plan.published && !options.allow_weak_store {
+        let found = ConditionalWrites::of(store)?;
+        if found != ConditionalWrites::Atomic {
+            return Err(StoreError::WeakStore { url: store.url().to_owned(), found: found.to_string() }.into());
+        }
+    }
+    if let Some(lease) = lease
+        && !lease.is_ours()?
+    {
+        return Err(StoreError::Fenced { pipeline: plan.name.clone() }.into());
+    }
+    let run_id = Some(options.run_id.clone());
+    let publication =
+        Publication { pipeline: &plan.name, artifacts, base: plan.base, run_id, ..Publication::default() };
+    Ok(publish(store, publication)?)
 }
 
 fn run_step(
@@ -107,7 +179,8 @@ fn run_step(
     if let State::Run { why } = &step.state {
         monitor.note(&format!("{}: {} ({why})", step.stage.id, step.stage.spec.kind().as_str()));
     }
-    let inputs = open_inputs(step, plan, store)?;
+    let title = format!("{}: download", step.stage.id);
+    let inputs = watch(store, monitor, &title, None, Traffic::received, || open_inputs(step, plan, store))?;
     let workdir = Workdir::open(store, &step.artifact)?;
     if options.unfinished == Unfinished::Restart {
         workdir.clear()?;
@@ -136,7 +209,9 @@ fn run_step(
         stats: json,
         shared,
     };
-    seal(store, workdir.out(), &step.artifact, description)?;
+    let title = format!("{}: upload", step.stage.id);
+    let bytes = folder_bytes(workdir.out());
+    watch(store, monitor, &title, bytes, Traffic::sent, || seal(store, workdir.out(), &step.artifact, description))?;
     workdir.remove()?;
     Ok((stats, false))
 }
@@ -172,25 +247,48 @@ fn keep_telemetry(store: &Store, run_id: &str, context: &StageContext<'_>) -> Re
     std::fs::remove_dir_all(&folder).map_err(StoreError::io(&folder))
 }
 
-/// `runs/<run-id>.json`: what this run did and how it ended.
+/// How a run stands.
+enum Ending<'a> {
+    Running,
+    Done,
+    Failed(&'a PipelineError),
+}
+
+/// `runs/<run-id>.json`: what this run does and how it ended. It is there from the start, so that nobody collects what the
+/// run is about to use.
 fn record(
     plan: &Plan,
     store: &Store,
     options: &RunOptions,
+    started: u64,
     outcome: &RunOutcome,
-    failure: Option<&PipelineError>,
+    ending: Ending<'_>,
 ) -> Result<(), StoreError> {
     let key = format!("runs/{}.json", options.run_id);
+    let (state, failure) = match ending {
+        Ending::Running => ("running", None),
+        Ending::Done => ("done", None),
+        Ending::Failed(error) => ("failed", Some(error)),
+    };
+    let traffic = store.traffic().map(|traffic| {
+        json!({ "requests": traffic.requests(), "bytes_sent": traffic.sent(), "bytes_received": traffic.received() })
+    });
+    let ended = (state != "running").then(|| (options.clock)());
     let record = json!({
         "kind": "Run",
-        "version": 1,
+        "version": 2,
         "run_id": options.run_id,
         "pipeline": plan.name,
         "program": concat!("tuwen ", env!("CARGO_PKG_VERSION")),
+        "logical_date": options.logical_date,
+        "state": state,
+        "started": started,
+        "ended": ended,
         "steps": outcome.steps,
         "release": outcome.release.as_ref().map(|release| release.number),
         "published": outcome.published,
-        "exit_code": failure.map_or(0, |error| error.class().exit_code()),
+        "traffic": traffic,
+        "exit_code": ended.map(|_| failure.map_or(0, |error| error.class().exit_code())),
         "error": failure.map(ToString::to_string),
     });
     store.replace(&key, record.to_string().as_bytes())

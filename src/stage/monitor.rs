@@ -34,6 +34,8 @@ pub struct StopSignal(Arc<AtomicI32>);
 
 impl StopSignal {
     const SIGINT: i32 = 2;
+    /// Raised when the time that a run was given is over; no signal has this number.
+    pub const DEADLINE: i32 = i32::MAX;
 
     /// Asks the run to stop; safe inside a signal handler.
     pub fn raise(&self, signal: i32) {
@@ -45,6 +47,10 @@ impl StopSignal {
         match self.0.load(Ordering::Relaxed) {
             0 => Ok(()),
             Self::SIGINT => Err(StageError::new(ErrorClass::Interrupted, "interrupted; give the same command again")),
+            Self::DEADLINE => {
+                let message = "the deadline passed; give the same command again to go on";
+                Err(StageError::new(ErrorClass::Temporary, message))
+            }
             _ => Err(StageError::new(ErrorClass::Terminated, "terminated; give the same command again")),
         }
     }

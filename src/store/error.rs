@@ -9,7 +9,7 @@ pub enum StoreError {
     #[error("{path}: {source}")]
     Io { path: PathBuf, source: std::io::Error },
     #[error(
-        "store `{url}`: scheme `{scheme}` is not supported; use a path, file:// or memory://; a source may also be s3://, gs:// or az://"
+        "`{url}`: scheme `{scheme}` is not supported; use a path, file://, s3://, gs://, az:// or, for a store, memory://"
     )]
     UnknownScheme { scheme: String, url: String },
     #[error("object store: {source}")]
@@ -42,8 +42,20 @@ pub enum StoreError {
     NoRelease { store: String },
     #[error("{key} was written by another run at the same time; run again")]
     Conflict { key: String },
+    #[error("pipeline `{pipeline}` is being run by {by}; wait for it to end, or use --lock wait")]
+    Held { pipeline: String, by: String },
+    #[error(
+        "another run took the lease of pipeline `{pipeline}` over while this one was silent; nothing was published"
+    )]
+    Fenced { pipeline: String },
     #[error("another run is working in {path}; wait for it to end")]
     Locked { path: PathBuf },
+    #[error("the request budget of {requests} is used up; run again with a larger one to continue")]
+    Budget { requests: u64 },
+    #[error(
+        "store {url}: {found}; two runs could publish the same number, so nothing is published; use another server, or --allow-weak-store if only one run ever publishes"
+    )]
+    WeakStore { url: String, found: String },
     #[error("the system's random generator failed: {reason}")]
     Random { reason: String },
 }
@@ -52,6 +64,10 @@ impl StoreError {
     /// Wraps an error of the operating system with the path it is about.
     pub fn io(path: &Path) -> impl FnOnce(std::io::Error) -> Self {
         move |source| Self::Io { path: path.to_owned(), source }
+    }
+
+    pub(super) fn object(source: object_store::Error) -> Self {
+        Self::Object { source }
     }
 
     /// What a caller can do about it.
@@ -68,7 +84,11 @@ impl StoreError {
                 }
                 _ => ErrorClass::Temporary,
             },
-            Self::Conflict { .. } | Self::Locked { .. } => ErrorClass::Conflict,
+            Self::Conflict { .. } | Self::Locked { .. } | Self::Held { .. } | Self::Fenced { .. } => {
+                ErrorClass::Conflict
+            }
+            Self::Budget { .. } => ErrorClass::Temporary,
+            Self::WeakStore { .. } => ErrorClass::InvalidSpec,
             Self::Random { .. } => ErrorClass::Internal,
             _ => ErrorClass::BadInput,
         }

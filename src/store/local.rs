@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
 
-use super::{Created, StoreError};
+use super::{Created, StoreError, StoredObject};
+use crate::data::FileEntry;
 
 #[derive(Debug)]
 pub(super) struct LocalStore {
@@ -51,20 +52,27 @@ impl LocalStore {
         }
     }
 
-    pub(super) fn list(&self, prefix: &str) -> Result<Vec<String>, StoreError> {
-        let mut keys = Vec::new();
+    pub(super) fn remove(&self, key: &str) -> Result<(), StoreError> {
+        let path = self.path(key);
+        match fs::remove_file(&path) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(StoreError::io(&path)(error)),
+            _ => Ok(()),
+        }
+    }
+
+    pub(super) fn list(&self, prefix: &str) -> Result<Vec<StoredObject>, StoreError> {
+        let mut objects = Vec::new();
         let folder = self.path(prefix);
         if folder.is_dir() {
-            collect_files(&folder, prefix, &mut keys)?;
+            collect_files(&folder, prefix, &mut objects)?;
         }
-        keys.sort();
-        Ok(keys)
+        Ok(objects)
     }
 
     /// Moves `folder` into place. What lies there without a manifest is left over from a killed run.
-    pub(super) fn adopt_folder(&self, folder: &Path, files: &[String], prefix: &str) -> Result<(), StoreError> {
+    pub(super) fn adopt_folder(&self, folder: &Path, files: &[FileEntry], prefix: &str) -> Result<(), StoreError> {
         for file in files {
-            let path = folder.join(file);
+            let path = folder.join(&file.path);
             File::open(&path).and_then(|f| f.sync_all()).map_err(StoreError::io(&path))?;
         }
         let target = self.path(prefix);
@@ -115,7 +123,7 @@ fn write_temporary(path: &Path, bytes: &[u8]) -> Result<PathBuf, StoreError> {
     Ok(temporary)
 }
 
-fn collect_files(folder: &Path, prefix: &str, keys: &mut Vec<String>) -> Result<(), StoreError> {
+fn collect_files(folder: &Path, prefix: &str, objects: &mut Vec<StoredObject>) -> Result<(), StoreError> {
     for entry in fs::read_dir(folder).map_err(StoreError::io(folder))? {
         let entry = entry.map_err(StoreError::io(folder))?;
         let name = entry.file_name().to_string_lossy().into_owned();
@@ -123,10 +131,13 @@ fn collect_files(folder: &Path, prefix: &str, keys: &mut Vec<String>) -> Result<
             continue;
         }
         let key = format!("{prefix}/{name}");
-        if entry.path().is_dir() {
-            collect_files(&entry.path(), &key, keys)?;
-        } else {
-            keys.push(key);
+        let path = entry.path();
+        if path.is_dir() {
+            collect_files(&path, &key, objects)?;
+        } else if let Ok(metadata) = entry.metadata() {
+            // What went away meanwhile is not there.
+            let modified = metadata.modified().map_err(StoreError::io(&path))?;
+            objects.push(StoredObject { key, bytes: metadata.len(), modified });
         }
     }
     Ok(())

@@ -1,36 +1,54 @@
 //! Where are the bytes, and are they whole?
 
+mod cache;
 mod digest_cache;
 mod error;
+mod garbage;
+mod lease;
 mod lmdb;
 mod local;
 mod mapping;
 mod objects;
 mod parquet;
+mod probe;
 mod release;
 mod remote;
 mod row_filter;
 mod seal;
 mod source;
+mod tag;
+mod transfer;
 mod workdir;
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::SystemTime;
 
 use bytes::Bytes;
+use object_store::ObjectStore;
+use object_store::memory::InMemory;
+
+use crate::data::FileEntry;
 
 pub use digest_cache::DigestCache;
 pub use error::StoreError;
+pub use garbage::{GarbageOptions, GarbageStats, collect_garbage};
+pub use lease::{Clock, Lease, LeaseHolder};
 pub use lmdb::{ImageStore, ImageStoreWriter, MAX_KEY_BYTES};
 pub use local::{sync_folder, write_whole};
 pub use mapping::Mapping;
 pub use parquet::{TableBatch, TableReader, TableWriter, primitive_column, read_table, text_column, vector_column};
-pub use release::{latest_release, numbered_release, pipelines, publish};
+pub use probe::ConditionalWrites;
+pub use release::{Publication, latest_release, numbered_release, pipelines, publish, release_numbers};
 pub use row_filter::RowFilter;
 pub use seal::{Description, Sealed, digest_file, new_nonce, open_artifact, read_manifest, seal};
 pub use source::{SourceFile, SourceFolder};
+pub use tag::{set_tag, tagged_releases};
+pub use transfer::Traffic;
 pub use workdir::Workdir;
 
 use local::LocalStore;
+use objects::connect;
 use remote::RemoteStore;
 
 /// Where artifacts, releases and run records live: a local folder or an object store.
@@ -38,13 +56,39 @@ use remote::RemoteStore;
 pub struct Store {
     backend: Backend,
     url: String,
-    cache: PathBuf,
+    options: StoreOptions,
 }
 
 #[derive(Debug)]
 enum Backend {
     Local(LocalStore),
     Remote(RemoteStore),
+}
+
+/// How a store is used.
+#[derive(Debug, Clone, Default)]
+pub struct StoreOptions {
+    /// Scratch folders and, for stores that are not local, copies of artifacts.
+    pub cache: PathBuf,
+    /// Size that copies of artifacts are kept to, as far as they are not in use.
+    pub cache_bytes: Option<u64>,
+    /// Requests that this process may make; more are an error.
+    pub request_budget: Option<u64>,
+}
+
+impl StoreOptions {
+    /// A cache without a limit, and as many requests as it takes.
+    pub fn cached_in(cache: &Path) -> Self {
+        Self { cache: cache.to_owned(), ..Self::default() }
+    }
+}
+
+/// An object as a listing gives it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StoredObject {
+    pub key: String,
+    pub bytes: u64,
+    pub modified: SystemTime,
 }
 
 /// How a create-only write ended.
@@ -57,18 +101,22 @@ pub enum Created {
 }
 
 impl Store {
-    /// Opens a store by URL: a path, `file://` or `memory://`. `cache` holds scratch folders and, for stores that are
-    /// not local, copies of artifacts.
-    pub fn open(url: &str, cache: &Path) -> Result<Self, StoreError> {
+    /// Opens a store by URL: a path, `file://`, `s3://`, `gs://`, `az://` or `memory://`; credentials come from the
+    /// provider's own variables.
+    pub fn open(url: &str, options: StoreOptions) -> Result<Self, StoreError> {
         let backend = match url.split_once("://") {
             None => Backend::Local(LocalStore::open(Path::new(url))?),
             Some(("file", path)) => Backend::Local(LocalStore::open(Path::new(path))?),
-            Some(("memory", _)) => Backend::Remote(RemoteStore::memory()?),
-            Some((scheme, _)) => {
-                return Err(StoreError::UnknownScheme { scheme: scheme.to_owned(), url: url.to_owned() });
-            }
+            Some(("memory", _)) => Backend::Remote(RemoteStore::new(Arc::new(InMemory::new()), &options)?),
+            Some(_) => Backend::Remote(RemoteStore::new(connect(url)?, &options)?),
         };
-        Ok(Self { backend, url: url.to_owned(), cache: cache.to_owned() })
+        Ok(Self { backend, url: url.trim_end_matches('/').to_owned(), options })
+    }
+
+    /// A store whose objects somebody else holds.
+    pub fn of_objects(url: &str, objects: Arc<dyn ObjectStore>, options: StoreOptions) -> Result<Self, StoreError> {
+        let backend = Backend::Remote(RemoteStore::new(objects, &options)?);
+        Ok(Self { backend, url: url.to_owned(), options })
     }
 
     /// The URL it was opened with.
@@ -100,16 +148,47 @@ impl Store {
         }
     }
 
+    /// Removes `key`; what is not there is as good as removed.
+    pub fn remove(&self, key: &str) -> Result<(), StoreError> {
+        match &self.backend {
+            Backend::Local(local) => local.remove(key),
+            Backend::Remote(remote) => remote.remove(key),
+        }
+    }
+
     /// Keys below `prefix`, sorted.
     pub fn list(&self, prefix: &str) -> Result<Vec<String>, StoreError> {
+        Ok(self.objects(prefix)?.into_iter().map(|object| object.key).collect())
+    }
+
+    /// Objects below `prefix`, sorted by key.
+    pub fn objects(&self, prefix: &str) -> Result<Vec<StoredObject>, StoreError> {
+        let mut objects = match &self.backend {
+            Backend::Local(local) => local.list(prefix)?,
+            Backend::Remote(remote) => remote.list(prefix)?,
+        };
+        objects.sort_by(|a, b| a.key.cmp(&b.key));
+        Ok(objects)
+    }
+
+    /// BLAKE3 of an object of `bytes` bytes, as it lies in the store: no copy of it counts.
+    pub fn digest(&self, key: &str, bytes: u64) -> Result<String, StoreError> {
         match &self.backend {
-            Backend::Local(local) => local.list(prefix),
-            Backend::Remote(remote) => remote.list(prefix),
+            Backend::Local(local) => Ok(digest_file(&local.path(key))?.1),
+            Backend::Remote(remote) => remote.digest(key, bytes),
+        }
+    }
+
+    /// What moved between this machine and the store; `None` for a local one.
+    pub fn traffic(&self) -> Option<&Arc<Traffic>> {
+        match &self.backend {
+            Backend::Local(_) => None,
+            Backend::Remote(remote) => Some(&remote.traffic),
         }
     }
 
     /// Makes the content of `folder` the content of `prefix`; the files count only once a manifest names them.
-    fn put_folder(&self, folder: &Path, files: &[String], prefix: &str) -> Result<(), StoreError> {
+    fn put_folder(&self, folder: &Path, files: &[FileEntry], prefix: &str) -> Result<(), StoreError> {
         match &self.backend {
             Backend::Local(local) => local.adopt_folder(folder, files, prefix),
             Backend::Remote(remote) => remote.put_files(folder, files, prefix),
@@ -117,23 +196,23 @@ impl Store {
     }
 
     /// A local folder with the files of `prefix`.
-    fn local_folder(&self, prefix: &str, files: &[crate::data::FileEntry]) -> Result<PathBuf, StoreError> {
+    fn local_folder(&self, prefix: &str, files: &[FileEntry]) -> Result<PathBuf, StoreError> {
         match &self.backend {
             Backend::Local(local) => Ok(local.path(prefix)),
-            Backend::Remote(remote) => remote.fetch_folder(prefix, files, &self.cache.join("objects")),
+            Backend::Remote(remote) => remote.fetch_folder(prefix, files),
         }
     }
 
     /// What is known of local files; held by one run at a time.
     pub fn digests(&self) -> DigestCache {
-        DigestCache::open(&self.cache)
+        DigestCache::open(&self.options.cache)
     }
 
     /// Where unfinished work lies: beside the artifacts if the store is local, in the cache otherwise.
     fn work_root(&self) -> PathBuf {
         match &self.backend {
             Backend::Local(local) => local.path("work"),
-            Backend::Remote(_) => self.cache.join("work"),
+            Backend::Remote(_) => self.options.cache.join("work"),
         }
     }
 }

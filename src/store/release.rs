@@ -5,27 +5,43 @@ use super::seal::{read_json, to_json};
 use super::{Created, Store, StoreError, new_nonce};
 use crate::data::{ArtifactKey, RELEASE_VERSION, Release};
 
-/// Publishes `artifacts` as the next release, unless the newest release names exactly the same ones.
-/// Returns the release in force and whether it is new.
-pub fn publish(
-    store: &Store,
-    pipeline: &str,
-    artifacts: &BTreeMap<String, ArtifactKey>,
-) -> Result<(Release, bool), StoreError> {
+/// What is to be published.
+#[derive(Debug, Clone, Default)]
+pub struct Publication<'a> {
+    pub pipeline: &'a str,
+    pub artifacts: BTreeMap<String, ArtifactKey>,
+    /// Number of the newest release when the work was planned, 0 if there was none. If another one came since, this
+    /// work rests on what is no longer current and is refused: whoever paused and woke late cannot undo newer work.
+    pub base: u64,
+    pub run_id: Option<String>,
+    pub rollback_to: Option<u64>,
+    pub gate: Option<String>,
+}
+
+/// Publishes the next release, unless the newest one names exactly the same artifacts. Returns the release in force
+/// and whether it is new.
+pub fn publish(store: &Store, publication: Publication<'_>) -> Result<(Release, bool), StoreError> {
+    let Publication { pipeline, artifacts, base, run_id, rollback_to, gate } = publication;
     let newest = latest_release(store, pipeline)?;
-    let number = newest.as_ref().map_or(1, |release| release.number + 1);
-    if let Some(release) = newest.filter(|release| release.artifacts == *artifacts) {
-        return Ok((release, false));
+    if let Some(release) = newest.as_ref().filter(|release| release.artifacts == artifacts) {
+        return Ok((release.clone(), false));
+    }
+    let number = base + 1;
+    let key = release_key(pipeline, number);
+    if newest.map_or(0, |release| release.number) != base {
+        return Err(StoreError::Conflict { key });
     }
     let release = Release {
         kind: "Release".to_owned(),
         version: RELEASE_VERSION,
         pipeline: pipeline.to_owned(),
         number,
-        artifacts: artifacts.clone(),
+        artifacts,
+        run_id,
+        rollback_to,
+        gate,
         nonce: new_nonce()?,
     };
-    let key = format!("{}/{number:020}.json", prefix(pipeline));
     match store.create(&key, &to_json(&key, &release)?)? {
         Created::Ours => Ok((release, true)),
         Created::Taken => Err(StoreError::Conflict { key }),
@@ -34,15 +50,21 @@ pub fn publish(
 
 /// The release with the highest number.
 pub fn latest_release(store: &Store, pipeline: &str) -> Result<Option<Release>, StoreError> {
-    let Some(key) = store.list(&prefix(pipeline))?.pop() else {
+    let Some(number) = release_numbers(store, pipeline)?.pop() else {
         return Ok(None);
     };
-    read_json(store, &key)
+    numbered_release(store, pipeline, number)
 }
 
 /// The release of that number.
 pub fn numbered_release(store: &Store, pipeline: &str, number: u64) -> Result<Option<Release>, StoreError> {
-    read_json(store, &format!("{}/{number:020}.json", prefix(pipeline)))
+    read_json(store, &release_key(pipeline, number))
+}
+
+/// Numbers of all releases, ascending.
+pub fn release_numbers(store: &Store, pipeline: &str) -> Result<Vec<u64>, StoreError> {
+    let keys = store.list(&format!("releases/{pipeline}"))?;
+    Ok(keys.iter().filter_map(|key| numbered(key)).collect())
 }
 
 /// Names of the pipelines that ever published, sorted.
@@ -56,6 +78,11 @@ pub fn pipelines(store: &Store) -> Result<Vec<String>, StoreError> {
     Ok(names)
 }
 
-fn prefix(pipeline: &str) -> String {
-    format!("releases/{pipeline}")
+/// The number in the last part of a key such as `…/00000000000000000042.json`.
+pub(super) fn numbered(key: &str) -> Option<u64> {
+    key.rsplit('/').next()?.strip_suffix(".json")?.parse().ok()
+}
+
+fn release_key(pipeline: &str, number: u64) -> String {
+    format!("releases/{pipeline}/{number:020}.json")
 }

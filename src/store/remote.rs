@@ -1,54 +1,55 @@
 //! A store behind `object_store`. The trait is asynchronous; the rest of the program is not, so the waiting is here.
-use std::fs;
 use std::future::Future;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use bytes::Bytes;
 use futures::{StreamExt, TryStreamExt};
-use object_store::memory::InMemory;
-use object_store::{ObjectStore, ObjectStoreExt, PutMode, PutPayload};
+use object_store::{ObjectMeta, ObjectStore, ObjectStoreExt, PutMode, PutPayload};
 use tokio::runtime::Runtime;
 
+use super::cache::ArtifactCache;
 use super::objects::{new_runtime, parse_key};
-use super::{Created, StoreError, digest_file, write_whole};
+use super::transfer::{Traffic, digest_object, download, upload};
+use super::{Created, StoreError, StoreOptions, StoredObject};
 use crate::data::FileEntry;
 
-/// Transfers at the same time.
-const CONCURRENCY: usize = 8;
+/// Files under way at the same time.
+const CONCURRENCY: usize = 4;
 
 #[derive(Debug)]
 pub(super) struct RemoteStore {
     objects: Arc<dyn ObjectStore>,
     runtime: Runtime,
+    cache: ArtifactCache,
+    pub(super) traffic: Arc<Traffic>,
 }
 
 impl RemoteStore {
-    pub(super) fn memory() -> Result<Self, StoreError> {
-        Self::new(Arc::new(InMemory::new()))
-    }
-
-    fn new(objects: Arc<dyn ObjectStore>) -> Result<Self, StoreError> {
-        Ok(Self { objects, runtime: new_runtime()? })
+    pub(super) fn new(objects: Arc<dyn ObjectStore>, options: &StoreOptions) -> Result<Self, StoreError> {
+        let cache = ArtifactCache::new(options.cache.join("objects"), options.cache_bytes);
+        let traffic = Arc::new(Traffic::new(options.request_budget));
+        Ok(Self { objects, runtime: new_runtime()?, cache, traffic })
     }
 
     pub(super) fn read(&self, key: &str) -> Result<Option<Bytes>, StoreError> {
         let key = parse_key(key)?;
-        self.wait(async {
+        self.traffic.request()?;
+        let read = self.wait(async {
             match self.objects.get(&key).await {
                 Ok(found) => Ok(Some(found.bytes().await?)),
                 Err(object_store::Error::NotFound { .. }) => Ok(None),
                 Err(error) => Err(error),
             }
-        })
+        })?;
+        self.traffic.add_received(read.as_ref().map_or(0, Bytes::len));
+        Ok(read)
     }
 
     /// After any error the key is read back: the write may have landed, and `AlreadyExists` may be our own.
     pub(super) fn create(&self, key: &str, bytes: &[u8]) -> Result<Created, StoreError> {
-        let path = parse_key(key)?;
-        let payload = PutPayload::from(bytes.to_vec());
-        let put = self.wait(async { self.objects.put_opts(&path, payload, PutMode::Create.into()).await });
-        let Err(error) = put else {
+        let Err(error) = self.create_once(key, bytes) else {
             return Ok(Created::Ours);
         };
         match self.read(key)? {
@@ -58,57 +59,110 @@ impl RemoteStore {
         }
     }
 
+    /// A create-only write whose answer is taken as it comes.
+    fn create_once(&self, key: &str, bytes: &[u8]) -> Result<(), StoreError> {
+        let path = parse_key(key)?;
+        let payload = PutPayload::from(bytes.to_vec());
+        self.traffic.request()?;
+        self.wait(async { self.objects.put_opts(&path, payload, PutMode::Create.into()).await })?;
+        self.traffic.add_sent(bytes.len());
+        Ok(())
+    }
+
+    /// How many of `writers` that create the same key at once are told that they did.
+    pub(super) fn race(&self, key: &str, writers: usize) -> Result<usize, StoreError> {
+        let path = parse_key(key)?;
+        let writes: Vec<_> = (0..writers)
+            .map(|writer| {
+                let (objects, path) = (Arc::clone(&self.objects), path.clone());
+                let payload = PutPayload::from(format!("writer {writer}").into_bytes());
+                let write = async move { objects.put_opts(&path, payload, PutMode::Create.into()).await };
+                self.traffic.request().map(|()| self.runtime.spawn(write))
+            })
+            .collect::<Result<_, _>>()?;
+        self.runtime.block_on(async {
+            let mut won = 0;
+            for write in writes {
+                match write.await {
+                    Ok(Ok(_)) => won += 1,
+                    Ok(Err(object_store::Error::AlreadyExists { .. } | object_store::Error::Precondition { .. })) => {}
+                    Ok(Err(source)) => return Err(StoreError::Object { source }),
+                    Err(_) => {}
+                }
+            }
+            Ok(won)
+        })
+    }
+
     pub(super) fn replace(&self, key: &str, bytes: &[u8]) -> Result<(), StoreError> {
         let key = parse_key(key)?;
         let payload = PutPayload::from(bytes.to_vec());
-        self.wait(async { self.objects.put(&key, payload).await.map(|_| ()) })
+        self.traffic.request()?;
+        self.wait(async { self.objects.put(&key, payload).await.map(|_| ()) })?;
+        self.traffic.add_sent(bytes.len());
+        Ok(())
     }
 
-    pub(super) fn list(&self, prefix: &str) -> Result<Vec<String>, StoreError> {
+    pub(super) fn remove(&self, key: &str) -> Result<(), StoreError> {
+        let key = parse_key(key)?;
+        self.traffic.request()?;
+        match self.wait(async { self.objects.delete(&key).await }) {
+            Err(StoreError::Object { source: object_store::Error::NotFound { .. } }) => Ok(()),
+            done => done,
+        }
+    }
+
+    pub(super) fn list(&self, prefix: &str) -> Result<Vec<StoredObject>, StoreError> {
         let prefix = parse_key(prefix)?;
-        let mut keys: Vec<String> = self.wait(async {
-            self.objects.list(Some(&prefix)).map_ok(|meta| meta.location.to_string()).try_collect().await
-        })?;
-        keys.sort();
-        Ok(keys)
+        self.traffic.request()?;
+        let object = |meta: ObjectMeta| StoredObject {
+            key: meta.location.to_string(),
+            bytes: meta.size,
+            modified: SystemTime::from(meta.last_modified),
+        };
+        self.wait(async { self.objects.list(Some(&prefix)).map_ok(object).try_collect().await })
     }
 
-    pub(super) fn put_files(&self, folder: &Path, files: &[String], prefix: &str) -> Result<(), StoreError> {
+    pub(super) fn digest(&self, key: &str, bytes: u64) -> Result<String, StoreError> {
+        let key = parse_key(key)?;
+        self.runtime.block_on(digest_object(&self.objects, &key, bytes, &self.traffic))
+    }
+
+    /// Sends the files of an artifact; afterwards its copy here is the one that was made.
+    pub(super) fn put_files(&self, folder: &Path, files: &[FileEntry], prefix: &str) -> Result<(), StoreError> {
         let transfers = files.iter().map(|file| async move {
-            let path = folder.join(file);
-            let bytes = fs::read(&path).map_err(StoreError::io(&path))?;
-            let key = parse_key(&format!("{prefix}/{file}"))?;
-            let put = self.objects.put(&key, PutPayload::from(bytes)).await;
-            put.map(|_| ()).map_err(|source| StoreError::Object { source })
+            let key = parse_key(&format!("{prefix}/{}", file.path))?;
+            upload(self.objects.as_ref(), &folder.join(&file.path), &key, &self.traffic).await
         });
         self.runtime.block_on(async {
             futures::stream::iter(transfers).buffer_unordered(CONCURRENCY).try_collect::<Vec<()>>().await
         })?;
-        Ok(())
+        self.cache.adopt(folder, prefix, files)
     }
 
-    /// Copies files into `cache`; one that is there with the right digest is kept.
-    pub(super) fn fetch_folder(&self, prefix: &str, files: &[FileEntry], cache: &Path) -> Result<PathBuf, StoreError> {
-        let folder = cache.join(prefix);
-        for file in files {
-            let path = folder.join(&file.path);
-            if path.exists() && digest_file(&path)? == (file.bytes, file.digest.clone()) {
-                continue;
-            }
-            let key = format!("{prefix}/{}", file.path);
-            let bytes = self
-                .read(&key)?
-                .ok_or_else(|| StoreError::NoArtifact { key: key.clone(), store: "the object store".to_owned() })?;
-            if blake3::hash(&bytes).to_hex().as_str() != file.digest {
-                let (expected, digest) = (file.bytes, file.digest.clone());
-                return Err(StoreError::Damaged { key, expected, digest });
-            }
-            write_whole(&path, &bytes)?;
+    /// Copies the files of an artifact into the cache, but for those that are there.
+    pub(super) fn fetch_folder(&self, prefix: &str, files: &[FileEntry]) -> Result<PathBuf, StoreError> {
+        let folder = self.cache.hold(prefix)?;
+        let missing = self.cache.missing(&folder, files);
+        if missing.is_empty() {
+            return Ok(folder);
         }
+        self.cache.trim()?;
+        let transfers = missing.iter().map(|file| {
+            let path = folder.join(&file.path);
+            async move {
+                let key = parse_key(&format!("{prefix}/{}", file.path))?;
+                download(&self.objects, &key, file, &path, &self.traffic).await
+            }
+        });
+        self.runtime.block_on(async {
+            futures::stream::iter(transfers).buffer_unordered(CONCURRENCY).try_collect::<Vec<()>>().await
+        })?;
+        self.cache.note(&folder, &missing)?;
         Ok(folder)
     }
 
     fn wait<T>(&self, work: impl Future<Output = object_store::Result<T>>) -> Result<T, StoreError> {
-        self.runtime.block_on(work).map_err(|source| StoreError::Object { source })
+        self.runtime.block_on(work).map_err(StoreError::object)
     }
 }

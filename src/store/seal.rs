@@ -57,13 +57,12 @@ pub fn seal(
         let (bytes, digest) = digest_file(&folder.join(name))?;
         files.push(FileEntry { path: name.clone(), bytes, digest, home: None });
     }
-    files.extend(shared);
-    files.sort_by(|a, b| a.path.cmp(&b.path));
-    let prefix = artifact.prefix();
     if let Some(manifest) = read_manifest(store, artifact)? {
         return Ok(manifest);
     }
-    store.put_folder(folder, &names, &prefix)?;
+    store.put_folder(folder, &files, &artifact.prefix())?;
+    files.extend(shared);
+    files.sort_by(|a, b| a.path.cmp(&b.path));
     let manifest = Manifest {
         kind: "Artifact".to_owned(),
         version: MANIFEST_VERSION,

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use tuwen::data::table::Table;
 use tuwen::data::{ArtifactKey, Split};
 use tuwen::ingest::Dataset;
-use tuwen::store::{Store, open_artifact, read_table};
+use tuwen::store::{Store, StoreOptions, open_artifact, read_table};
 
 use crate::support::{Workspace, files_below, repository};
 
@@ -50,7 +50,9 @@ fn ingest(source: &Value, more: &str) -> (Workspace, Dataset, PathBuf) {
     workspace.write("pipeline.yaml", format!("kind: Pipeline\nversion: 1\nname: t\nstages:\n  - {stage}\n"));
     let ran = workspace.tuwen(&["run", "pipeline.yaml", "--json"]).succeeds();
     let key: ArtifactKey = serde_json::from_value(ran.json()["steps"][0]["artifact"].clone()).unwrap();
-    let store = Store::open(&workspace.path("artifacts").to_string_lossy(), &workspace.path("cache")).unwrap();
+    let store =
+        Store::open(&workspace.path("artifacts").to_string_lossy(), StoreOptions::cached_in(&workspace.path("cache")))
+            .unwrap();
     let sealed = open_artifact(&store, &key).unwrap();
     let dataset = Dataset::open(&sealed).unwrap();
     (workspace, dataset, sealed.folder)

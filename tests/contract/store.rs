@@ -3,8 +3,8 @@ use std::sync::Barrier;
 
 use tuwen::data::{ArtifactKey, ArtifactKind, FingerprintBuilder};
 use tuwen::store::{
-    Created, Description, ImageStore, ImageStoreWriter, Store, Workdir, latest_release, open_artifact, pipelines,
-    publish, read_manifest, seal,
+    Created, Description, ImageStore, ImageStoreWriter, Store, StoreOptions, Workdir, latest_release, open_artifact,
+    pipelines, publish, read_manifest, seal,
 };
 
 /// Runs a test on every kind of store.
@@ -12,7 +12,7 @@ fn on_every_store(test: impl Fn(&Store)) {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("store");
     for url in [path.to_str().unwrap(), "memory://"] {
-        test(&Store::open(url, &folder.path().join("cache")).unwrap());
+        test(&Store::open(url, StoreOptions::cached_in(&folder.path().join("cache"))).unwrap());
     }
 }
 
@@ -112,7 +112,7 @@ fn releases_are_numbered_and_an_unchanged_one_is_not_repeated() {
 #[test]
 fn a_damaged_artifact_is_refused() {
     let folder = tempfile::tempdir().unwrap();
-    let store = Store::open(folder.path().to_str().unwrap(), folder.path()).unwrap();
+    let store = Store::open(folder.path().to_str().unwrap(), StoreOptions::cached_in(folder.path())).unwrap();
     let key = sealed(&store, "x");
     std::fs::write(folder.path().join(key.prefix()).join("rows.txt"), "longer than before").unwrap();
     assert!(open_artifact(&store, &key).unwrap_err().to_string().contains("run the stage again"));

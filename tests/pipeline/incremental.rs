@@ -5,7 +5,7 @@ use std::fs;
 use serde_json::Value;
 use tuwen::data::{ArtifactKey, Split};
 use tuwen::ingest::Dataset;
-use tuwen::store::{Store, open_artifact};
+use tuwen::store::{Store, StoreOptions, open_artifact};
 
 use crate::support::{Ran, Workspace, files_below};
 
@@ -21,7 +21,9 @@ fn run(workspace: &Workspace) -> Ran {
 
 fn content(workspace: &Workspace, ran: &Ran) -> Content {
     let key: ArtifactKey = serde_json::from_value(ran.json()["steps"][0]["artifact"].clone()).unwrap();
-    let store = Store::open(&workspace.path("artifacts").to_string_lossy(), &workspace.path("cache")).unwrap();
+    let store =
+        Store::open(&workspace.path("artifacts").to_string_lossy(), StoreOptions::cached_in(&workspace.path("cache")))
+            .unwrap();
     let sealed = open_artifact(&store, &key).unwrap();
     let dataset = Dataset::open(&sealed).unwrap();
     let ids = Split::ALL.into_iter().flat_map(|split| dataset.image_ids(split).unwrap());
@@ -94,7 +96,9 @@ fn vectors(workspace: &Workspace) -> (BTreeMap<String, Vec<u8>>, u64) {
     let note = ran.stderr.lines().find(|line| line.contains(" encoded")).unwrap().to_owned();
     let encoded = note.rsplit(", ").next().unwrap().trim_end_matches(" encoded").parse().unwrap();
     let key: ArtifactKey = serde_json::from_value(ran.json()["steps"][2]["artifact"].clone()).unwrap();
-    let store = Store::open(&workspace.path("artifacts").to_string_lossy(), &workspace.path("cache")).unwrap();
+    let store =
+        Store::open(&workspace.path("artifacts").to_string_lossy(), StoreOptions::cached_in(&workspace.path("cache")))
+            .unwrap();
     let folder = open_artifact(&store, &key).unwrap().folder;
     let tables = files_below(&folder).into_iter().filter(|file| file.ends_with(".parquet"));
     (tables.map(|file| (file.clone(), fs::read(folder.join(&file)).unwrap())).collect(), encoded)

@@ -1,0 +1,164 @@
+//! Removes what no release, tag or recent run names: marked by one call, removed by a later one after a grace.
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::{Duration, SystemTime};
+
+use serde::{Deserialize, Serialize};
+
+use super::seal::read_json;
+use super::tag::tagged_releases;
+use super::{Store, StoreError, StoredObject, numbered_release, pipelines, release_numbers};
+use crate::data::{ArtifactKey, Manifest};
+
+/// When each unnamed artifact was first seen so.
+const MARKS: &str = "gc/marks.json";
+
+/// What is kept.
+#[derive(Debug, Clone)]
+pub struct GarbageOptions {
+    /// The newest releases of every pipeline; tagged ones stay in any case.
+    pub releases: usize,
+    /// The newest run records, with the artifacts they name.
+    pub runs: usize,
+    /// Time between mark and removal, and age below which nothing is touched.
+    pub grace: Duration,
+    pub now: SystemTime,
+    /// Only say what would be done.
+    pub dry_run: bool,
+}
+
+/// What was found and done.
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct GarbageStats {
+    pub live_artifacts: u64,
+    /// Prefixes that were removed, or would be.
+    pub removed: Vec<String>,
+    pub removed_bytes: u64,
+    /// Prefixes that nothing names and that wait for their grace to pass.
+    pub waiting: Vec<String>,
+    /// Releases past retention that were removed, or would be.
+    pub removed_releases: Vec<String>,
+}
+
+#[derive(Debug, Default, Serialize, Deserialize)]
+struct Marks {
+    /// Seconds since 1970 by prefix.
+    first_seen: BTreeMap<String, u64>,
+}
+
+/// Collects the garbage of a store. Of an artifact the manifest goes first, so that nobody can begin to use what is
+/// only half there.
+pub fn collect_garbage(store: &Store, options: &GarbageOptions) -> Result<GarbageStats, StoreError> {
+    let mut stats = GarbageStats::default();
+    let (mut live, old_releases) = named(store, options)?;
+    close_over_homes(store, &mut live)?;
+    stats.live_artifacts = live.len() as u64;
+    let marks: Marks = read_json(store, MARKS)?.unwrap_or_default();
+    let now = seconds(options.now);
+    let mut next = Marks::default();
+    for (prefix, objects) in artifacts(store)? {
+        if live.contains(&prefix) {
+            continue;
+        }
+        let first_seen = marks.first_seen.get(&prefix).copied().unwrap_or(now);
+        let newest = objects.iter().map(|object| seconds(object.modified)).max().unwrap_or(0);
+        let age = now.saturating_sub(first_seen.max(newest));
+        // A mark of this very call is no mark yet: somebody may be about to name the artifact.
+        let marked = marks.first_seen.contains_key(&prefix);
+        if !marked || age < options.grace.as_secs() {
+            next.first_seen.insert(prefix.clone(), first_seen);
+            stats.waiting.push(prefix);
+            continue;
+        }
+        if !options.dry_run {
+            if names_now(store, options, &prefix)? {
+                continue;
+            }
+            remove(store, &objects)?;
+        }
+        stats.removed_bytes += objects.iter().map(|object| object.bytes).sum::<u64>();
+        stats.removed.push(prefix);
+    }
+    if !options.dry_run {
+        for key in &old_releases {
+            store.remove(key)?;
+        }
+        let json = serde_json::to_vec(&next).map_err(|source| StoreError::Json { key: MARKS.to_owned(), source })?;
+        store.replace(MARKS, &json)?;
+    }
+    stats.removed_releases = old_releases;
+    Ok(stats)
+}
+
+/// Whether a release or run that came meanwhile names the artifact.
+fn names_now(store: &Store, options: &GarbageOptions, prefix: &str) -> Result<bool, StoreError> {
+    let (mut live, _) = named(store, options)?;
+    close_over_homes(store, &mut live)?;
+    Ok(live.contains(prefix))
+}
+
+/// Prefixes of the artifacts that kept releases, tags and recent runs name; keys of the releases past retention.
+fn named(store: &Store, options: &GarbageOptions) -> Result<(BTreeSet<String>, Vec<String>), StoreError> {
+    let mut live = BTreeSet::new();
+    let mut old = Vec::new();
+    for pipeline in pipelines(store)? {
+        let tagged: BTreeSet<u64> = tagged_releases(store, &pipeline)?.into_values().collect();
+        let numbers = release_numbers(store, &pipeline)?;
+        let first_kept = numbers.len().saturating_sub(options.releases.max(1));
+        for (at, number) in numbers.into_iter().enumerate() {
+            if at < first_kept && !tagged.contains(&number) {
+                old.push(format!("releases/{pipeline}/{number:020}.json"));
+            } else if let Some(release) = numbered_release(store, &pipeline, number)? {
+                live.extend(release.artifacts.values().map(ArtifactKey::prefix));
+            }
+        }
+    }
+    let is_record = |object: &StoredObject| object.key.matches('/').count() == 1 && object.key.ends_with(".json");
+    let mut runs: Vec<StoredObject> = store.objects("runs")?.into_iter().filter(is_record).collect();
+    runs.sort_by_key(|run| std::cmp::Reverse(run.modified));
+    for run in runs.iter().take(options.runs) {
+        let record: Option<serde_json::Value> = read_json(store, &run.key)?;
+        let steps = record.as_ref().and_then(|record| record.get("steps")?.as_array()).into_iter().flatten();
+        for step in steps {
+            let key = step.get("artifact").cloned().and_then(|key| serde_json::from_value::<ArtifactKey>(key).ok());
+            live.extend(key.map(|key| key.prefix()));
+        }
+    }
+    Ok((live, old))
+}
+
+/// Artifacts whose files a live one shares are live too.
+fn close_over_homes(store: &Store, live: &mut BTreeSet<String>) -> Result<(), StoreError> {
+    let mut queue: Vec<String> = live.iter().cloned().collect();
+    while let Some(prefix) = queue.pop() {
+        let manifest: Option<Manifest> = read_json(store, &format!("{prefix}/manifest.json"))?;
+        for home in manifest.into_iter().flat_map(|manifest| manifest.files).filter_map(|file| file.home) {
+            if live.insert(home.prefix()) {
+                queue.push(home.prefix());
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Objects by artifact; what a killed upload left has a prefix too.
+fn artifacts(store: &Store) -> Result<BTreeMap<String, Vec<StoredObject>>, StoreError> {
+    let mut found: BTreeMap<String, Vec<StoredObject>> = BTreeMap::new();
+    for object in store.objects("artifacts")? {
+        let parts: Vec<&str> = object.key.splitn(4, '/').collect();
+        if let [root, kind, fingerprint, _] = parts[..] {
+            found.entry(format!("{root}/{kind}/{fingerprint}")).or_default().push(object);
+        }
+    }
+    Ok(found)
+}
+
+fn remove(store: &Store, objects: &[StoredObject]) -> Result<(), StoreError> {
+    let is_manifest = |object: &&StoredObject| object.key.ends_with("/manifest.json");
+    let manifest = objects.iter().find(is_manifest);
+    let rest = objects.iter().filter(|object| !is_manifest(object));
+    manifest.into_iter().chain(rest).try_for_each(|object| store.remove(&object.key))
+}
+
+fn seconds(time: SystemTime) -> u64 {
+    time.duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_secs())
+}
