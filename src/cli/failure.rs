@@ -1,5 +1,6 @@
 //! An error at the end of its way: a message and an exit code.
 use crate::data::{Diagnostic, ErrorClass};
+use crate::evaluate::files::FileError;
 use crate::ingest::IngestError;
 use crate::model::ModelError;
 use crate::pipeline::PipelineError;
@@ -46,6 +47,12 @@ impl From<StoreError> for Failure {
 
 impl From<ModelError> for Failure {
     fn from(error: ModelError) -> Self {
+        Self::new(error.class(), error.to_string())
+    }
+}
+
+impl From<FileError> for Failure {
+    fn from(error: FileError) -> Self {
         Self::new(error.class(), error.to_string())
     }
 }

@@ -1,6 +1,8 @@
 //! What did the user ask? One command per file; the only room that prints, reads the environment and exits.
 
+mod analyze;
 mod check;
+mod compare;
 mod console;
 mod dataset_args;
 mod device;
@@ -20,6 +22,8 @@ mod releases;
 mod run;
 mod runs;
 mod schema;
+mod score;
+mod score_table;
 mod search;
 mod setup;
 mod show;
@@ -71,6 +75,8 @@ enum Command {
     FindLr(find_lr::FindLrArgs),
     /// Search the newest published index by text or image.
     Search(search::SearchArgs),
+    /// Show how a text is cut into terms.
+    Analyze(analyze::AnalyzeArgs),
     /// Describe a data set in numbers and with a contact sheet.
     Show(show::ShowArgs),
     /// Say what changed between two versions of a data set.
@@ -87,6 +93,10 @@ enum Command {
     Releases(releases::ReleasesArgs),
     /// Publish what earlier runs made.
     Publish(publish::PublishArgs),
+    /// Score ranked lists, from this program or another.
+    Score(score::ScoreArgs),
+    /// Say what changed between two models or releases, and whether it is noise.
+    Compare(compare::CompareArgs),
     /// Check every byte, row and vector of a release.
     Verify(verify::VerifyArgs),
     /// Remove what no release, tag or recent run names.
@@ -124,6 +134,7 @@ pub fn main() -> ExitCode {
         Command::Preview(args) => preview::run(&args, &console),
         Command::FindLr(args) => find_lr::run(&args, &console),
         Command::Search(args) => search::run(&args),
+        Command::Analyze(args) => analyze::run(&args),
         Command::Show(args) => show::run(&args),
         Command::Diff(args) => diff::run(&args),
         Command::Quarantine(args) => quarantine::run(&args),
@@ -132,6 +143,8 @@ pub fn main() -> ExitCode {
         Command::Runs(args) => runs::list(&args),
         Command::Releases(args) => releases::run(&args),
         Command::Publish(args) => publish::run(&args),
+        Command::Score(args) => score::run(&args),
+        Command::Compare(args) => compare::run(&args),
         Command::Verify(args) => verify::run(&args, &console),
         Command::Gc(args) => gc::run(&args),
         Command::Doctor(args) => doctor::run(&args),

@@ -17,10 +17,11 @@ pub enum Table {
     Qrels,
     Rankings,
     Scores,
+    Outcomes,
 }
 
 impl Table {
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::Images,
         Self::Texts,
         Self::Pairs,
@@ -31,6 +32,7 @@ impl Table {
         Self::Qrels,
         Self::Rankings,
         Self::Scores,
+        Self::Outcomes,
     ];
 
     /// The table's name, which is also the stem of its file.
@@ -46,6 +48,7 @@ impl Table {
             Self::Qrels => "qrels",
             Self::Rankings => "rankings",
             Self::Scores => "scores",
+            Self::Outcomes => "outcomes",
         }
     }
 
@@ -123,8 +126,21 @@ impl Table {
                 required("direction", Utf8),
                 required("metric", Utf8),
                 required("value", Float64),
+                optional("lower", Float64),
+                optional("upper", Float64),
                 required("queries", UInt64),
                 required("documents", UInt64),
+            ],
+            Self::Outcomes => vec![
+                required("model", Utf8),
+                required("dataset", Utf8),
+                required("split", Utf8),
+                required("direction", Utf8),
+                required("query_id", Utf8),
+                required("cluster", UInt32),
+                optional("leaked", Boolean),
+                required("ranks", list_type()),
+                required("relevant", UInt32),
             ],
         };
         Arc::new(Schema::new(fields))
@@ -159,6 +175,11 @@ pub fn vector_type(dimension: usize) -> DataType {
     DataType::FixedSizeList(item, i32::try_from(dimension).unwrap_or(i32::MAX))
 }
 
+/// Any number of ranks.
+pub fn list_type() -> DataType {
+    DataType::List(Arc::new(Field::new("item", DataType::UInt32, false)))
+}
+
 fn required(name: &str, data_type: DataType) -> Field {
     Field::new(name, data_type, false)
 }
@@ -172,6 +193,7 @@ fn type_name(data_type: &DataType) -> String {
         DataType::FixedSizeList(item, _) => {
             format!("fixed_size_list<{}>[dimension]", type_name(item.data_type()))
         }
+        DataType::List(item) => format!("list<{}>", type_name(item.data_type())),
         other => other.to_string().to_lowercase(),
     }
 }

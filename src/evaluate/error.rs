@@ -9,6 +9,17 @@ pub enum EvaluateError {
     NoLabels { data: String, split: Split },
     #[error("data set `{data}` has labels in neither test nor valid; there is nothing to measure")]
     NoHeldOut { data: String },
+    #[error("the ranking of query `{query}` holds document `{document}` twice; keep its best place only")]
+    DuplicateDocument { query: String, document: String },
+    #[error("query `{query}` has two rankings in one evaluation; compare one model on one data set at a time")]
+    DuplicateQuery { query: String },
+    #[error("query `{query}` has other relevant documents in the one evaluation than in the other; evaluate both anew")]
+    DifferentJudgements { query: String },
+    #[error(
+        "no query is in both evaluations ({published} published, {candidate} of the candidate); \
+         compare the same data set, split and direction"
+    )]
+    NoCommonQueries { published: usize, candidate: usize },
 }
 
 impl From<EvaluateError> for StageError {

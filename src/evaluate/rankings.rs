@@ -5,7 +5,7 @@ use arrow_array::types::{Float64Type, Int64Type, UInt32Type};
 
 use crate::data::table::Table;
 use crate::ingest::table_file;
-use crate::store::{StoreError, TableWriter, primitive_column, text_column};
+use crate::store::{StoreError, TableReader, TableWriter, primitive_column, text_column};
 
 /// The best documents of one query.
 #[derive(Debug, Clone, PartialEq)]
@@ -70,4 +70,42 @@ pub fn write_qrels(folder: &Path, qrels: &[(String, String)]) -> Result<u64, Sto
         primitive_column::<Int64Type>(qrels.iter().map(|_| 1)),
     ])?;
     writer.finish()
+}
+
+/// The rankings of one model on one data set in one direction.
+#[derive(Debug, Clone, PartialEq)]
+pub struct RankedGroup {
+    pub model: String,
+    pub dataset: String,
+    pub direction: String,
+    pub rankings: Vec<Ranking>,
+}
+
+/// Reads the table below `folder`, in groups in table order.
+pub fn read_rankings(folder: &Path) -> Result<Vec<RankedGroup>, StoreError> {
+    let mut groups: Vec<RankedGroup> = Vec::new();
+    for batch in TableReader::open(&folder.join(table_file(Table::Rankings)), Table::Rankings)? {
+        let batch = batch?;
+        let (models, datasets, directions) = (batch.text("model")?, batch.text("dataset")?, batch.text("direction")?);
+        let (queries, documents) = (batch.text("query_id")?, batch.text("document_id")?);
+        let scores = batch.primitive::<Float64Type>("score")?;
+        for row in 0..batch.rows() {
+            let place = (models.value(row), datasets.value(row), directions.value(row));
+            let is_new = groups.last().is_none_or(|group| (&*group.model, &*group.dataset, &*group.direction) != place);
+            if is_new {
+                let (model, dataset, direction) = (place.0.to_owned(), place.1.to_owned(), place.2.to_owned());
+                groups.push(RankedGroup { model, dataset, direction, rankings: Vec::new() });
+            }
+            let Some(group) = groups.last_mut() else { continue };
+            let document = (documents.value(row).to_owned(), scores.value(row) as f32);
+            match group.rankings.last_mut().filter(|ranking| ranking.query_id == queries.value(row)) {
+                Some(ranking) => ranking.documents.push(document),
+                None => {
+                    let query_id = queries.value(row).to_owned();
+                    group.rankings.push(Ranking { query_id, documents: vec![document] });
+                }
+            }
+        }
+    }
+    Ok(groups)
 }

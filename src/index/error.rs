@@ -11,6 +11,8 @@ use crate::store::StoreError;
 pub enum IndexError {
     #[error("{path}: keyword index: {source}")]
     Keyword { path: PathBuf, source: tantivy::TantivyError },
+    #[error("user dictionary, line {line}: {reason}")]
+    Dictionary { line: usize, reason: String },
     #[error("the dictionary for traditional characters is broken: {reason}")]
     Conversion { reason: String },
     #[error("{path}: not an index of this version: {reason}; re-run the index stage")]

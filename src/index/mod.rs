@@ -19,19 +19,22 @@ use crate::stage::{Shard, ShardReceipt, Stage, StageContext, StageError};
 use crate::store::StoreError;
 
 pub use error::IndexError;
-pub use fusion::reciprocal_rank_fusion;
-pub use searcher::{AboutIndex, Hit, Query, SearchMode, Searcher};
+pub use fusion::{
+    AlphaQuery, FusionSpec, Leg, LegWeights, RANK_CONSTANT, TunedAlpha, convex_combination, distribution_fusion,
+    reciprocal_rank_fusion, tune_alpha,
+};
+pub use searcher::{AboutDictionary, AboutIndex, Hit, IndexedRow, Query, SearchMode, Searcher};
 pub use spec::{AnalyzerKind, IndexNeeds, IndexSpec, TextIndexSpec, VectorIndexKind, VectorIndexSpec};
-pub use text::{Analyzer, Document};
+pub use text::{
+    Analysis, Analyzer, Document, KeywordIndex, NormalForms, UserDictionary, UserWord, grams, write_keywords,
+};
 pub use vector::{
     AboutVectors, Effort, Recall, RecallSource, VectorIndex, VectorIndexOptions, build_vectors, delete_vectors,
     open_vectors,
 };
 
-use text::write_keywords;
-
 /// Version of the stage's results.
-pub const VERSION: u32 = 2;
+pub const VERSION: u32 = 3;
 
 /// `kind: index`.
 #[derive(Debug, Clone)]
@@ -78,9 +81,11 @@ impl Stage for BuildIndex {
         if documents.is_empty() {
             return Err(IndexError::Empty.into());
         }
-        let dictionary = self.dictionary()?;
-        let analyzer = Analyzer::new(self.spec.text.analyzer, dictionary.as_deref())?;
-        write_keywords(&context.out.join("keywords"), &analyzer, &documents)?;
+        let text = &self.spec.text;
+        let words = self.dictionary()?;
+        let dictionary = words.as_deref().map(UserDictionary::parse).transpose()?;
+        let analyzer = Analyzer::new(text.analyzer, text.hmm, dictionary.as_ref())?;
+        write_keywords(&context.out.join("keywords"), &analyzer, text.second_field().is_some(), &documents)?;
         let options = VectorIndexOptions {
             dimension: embedded.dimension,
             kind: self.spec.vector.kind,
@@ -95,10 +100,13 @@ impl Stage for BuildIndex {
             dimension: embedded.dimension,
             model,
             tokenizer: Tokenizer::default().digest(),
-            analyzer: self.spec.text.analyzer,
-            dictionary: dictionary.as_ref().map(|words| blake3::hash(words.as_bytes()).to_hex().to_string()),
+            analyzer: text.analyzer,
+            hmm: text.hmm,
+            bigram_weight: text.second_field(),
+            dictionary: dictionary.map(|used| AboutDictionary { digest: used.digest, version: used.version }),
+            fusion: self.spec.fusion,
         };
-        about.save(context.out, dictionary.as_deref())?;
+        about.save(context.out, words.as_deref())?;
         context.note(&format!(
             "{} images, {} dimensions; {:?} vector index: {}",
             about.rows, about.dimension, built.kind, built.reason

@@ -3,11 +3,11 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use super::fusion::reciprocal_rank_fusion;
-use super::text::{Analyzer, Document, KeywordIndex};
+use super::text::{Analyzer, Document, KeywordIndex, UserDictionary, grams};
 use super::vector::{VectorIndex, open_vectors};
-use super::{AnalyzerKind, IndexError};
-use crate::data::ArtifactKey;
+use super::{AnalyzerKind, FusionSpec, IndexError};
+use crate::data::{ArtifactKey, Split};
+use crate::model::nearest::RowSet;
 use crate::stage::StageError;
 use crate::store::{StoreError, write_whole};
 
@@ -27,8 +27,20 @@ pub struct AboutIndex {
     /// Digest of the tokenizer's vocabulary.
     pub tokenizer: String,
     pub analyzer: AnalyzerKind,
-    /// Digest of the user dictionary, if there is one.
-    pub dictionary: Option<String>,
+    pub hmm: bool,
+    /// Weight of the second field, if there is one.
+    pub bigram_weight: Option<f32>,
+    pub dictionary: Option<AboutDictionary>,
+    pub fusion: FusionSpec,
+}
+
+/// The user dictionary that an index was built with.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AboutDictionary {
+    /// Hexadecimal BLAKE3 of the file.
+    pub digest: String,
+    /// What its header names.
+    pub version: Option<String>,
 }
 
 /// How a query is answered.
@@ -53,6 +65,13 @@ pub struct Hit {
     pub document: Document,
 }
 
+/// A row of an index and what it stands for.
+#[derive(Debug, Clone, PartialEq)]
+pub struct IndexedRow {
+    pub number: usize,
+    pub document: Document,
+}
+
 /// A query: its words, its vector, or both.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Query<'a> {
@@ -73,20 +92,9 @@ impl Searcher {
     /// Opens the folder of an `index` artifact.
     pub fn open(folder: &Path) -> Result<Self, StageError> {
         let about = AboutIndex::open(folder)?;
-        let dictionary = match &about.dictionary {
-            None => None,
-            Some(digest) => {
-                let path = folder.join(DICTIONARY_FILE);
-                let words = std::fs::read_to_string(&path).map_err(StoreError::io(&path))?;
-                if blake3::hash(words.as_bytes()).to_hex().as_str() != digest {
-                    let reason = "the dictionary is not the one it was built with".to_owned();
-                    return Err(IndexError::Broken { path, reason }.into());
-                }
-                Some(words)
-            }
-        };
+        let dictionary = about.dictionary.as_ref().map(|expected| open_dictionary(folder, expected)).transpose()?;
         Ok(Self {
-            analyzer: Analyzer::new(about.analyzer, dictionary.as_deref())?,
+            analyzer: Analyzer::new(about.analyzer, about.hmm, dictionary.as_ref())?,
             keywords: KeywordIndex::open(&folder.join("keywords"))?,
             vectors: open_vectors(&folder.join("vectors"))?,
             about,
@@ -116,24 +124,54 @@ impl Searcher {
             }
             (SearchMode::Hybrid, Some(text), Some((vector, _))) => {
                 let depth = FUSION_DEPTH.max(k);
-                let numbers = |list: Vec<(usize, f32)>| list.into_iter().map(|(number, _)| number).collect();
-                let lists = [numbers(self.by_text(text, depth)?), numbers(self.by_vector(vector, depth)?)];
-                reciprocal_rank_fusion(&lists, k)
+                self.about.fusion.fuse(&self.by_text(text, depth)?, &self.by_vector(vector, depth)?, k)
             }
         };
         found.into_iter().map(|(number, score)| self.hit(number, score)).collect()
     }
 
+    /// All rows of one split of a data set, in the order of their numbers.
+    pub fn rows_of(&self, data: &str, split: Split) -> Result<Vec<IndexedRow>, IndexError> {
+        let mut rows = Vec::new();
+        for number in 0..self.about.rows {
+            let document = self.keywords.document(number)?;
+            if document.data == data && document.split == split {
+                rows.push(IndexedRow { number, document });
+            }
+        }
+        Ok(rows)
+    }
+
+    /// Numbers and scores of the nearest rows among `allowed`, nearest first.
+    pub fn nearest(&self, vector: &[f32], k: usize, allowed: &RowSet) -> Result<Vec<(usize, f32)>, IndexError> {
+        self.nearest_of(vector, k, Some(allowed))
+    }
+
+    /// The terms of a text in every field, as captions were cut, with the field's weight.
+    pub fn terms(&self, text: &str) -> Vec<(Vec<String>, f64)> {
+        let mut fields = vec![(self.analyzer.terms(text), 1.0)];
+        if let Some(weight) = self.about.bigram_weight {
+            fields.push((grams(&self.analyzer.normalize(text)), f64::from(weight)));
+        }
+        fields
+    }
+
     fn by_vector(&self, vector: &[f32], k: usize) -> Result<Vec<(usize, f32)>, IndexError> {
+        self.nearest_of(vector, k, None)
+    }
+
+    fn nearest_of(&self, vector: &[f32], k: usize, allowed: Option<&RowSet>) -> Result<Vec<(usize, f32)>, IndexError> {
         if vector.len() != self.about.dimension {
             return Err(IndexError::Dimension { expected: self.about.dimension, found: vector.len() });
         }
-        let lists = self.vectors.search(vector, k, None)?;
+        let lists = self.vectors.search(vector, k, allowed)?;
         Ok(lists.into_iter().flatten().map(|scored| (scored.row as usize, scored.score)).collect())
     }
 
     fn by_text(&self, text: &str, k: usize) -> Result<Vec<(usize, f32)>, IndexError> {
-        self.keywords.search(&self.analyzer.terms(text), k)
+        let normal = self.analyzer.normalize(text);
+        let (terms, grams) = (self.analyzer.terms(text), grams(&normal));
+        self.keywords.search(&terms, &grams, self.about.bigram_weight.unwrap_or_default(), k)
     }
 
     fn hit(&self, number: usize, score: f32) -> Result<Hit, StageError> {
@@ -164,4 +202,18 @@ impl AboutIndex {
         let json = serde_json::to_vec_pretty(self).map_err(|error| StageError::internal(error.to_string()))?;
         Ok(write_whole(&folder.join(ABOUT_FILE), &json)?)
     }
+}
+
+/// The dictionary beside an index, which must be the one that its captions were cut with.
+fn open_dictionary(folder: &Path, expected: &AboutDictionary) -> Result<UserDictionary, StageError> {
+    let path = folder.join(DICTIONARY_FILE);
+    let words = std::fs::read_to_string(&path).map_err(StoreError::io(&path))?;
+    let dictionary = UserDictionary::parse(&words)?;
+    if dictionary.digest == expected.digest {
+        return Ok(dictionary);
+    }
+    let named = |version: &Option<String>| version.as_deref().map_or(String::new(), |name| format!(" ({name})"));
+    let (found, built) = (named(&dictionary.version), named(&expected.version));
+    let reason = format!("the dictionary{found} is not the one it was built with{built}");
+    Err(IndexError::Broken { path, reason }.into())
 }

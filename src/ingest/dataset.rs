@@ -4,10 +4,10 @@ use std::path::PathBuf;
 
 use super::table_file;
 use super::writer::{is_image_store, segment_number};
-use crate::data::Split;
 use crate::data::table::Table;
+use crate::data::{ItemKind, Split};
 use crate::stage::StageError;
-use crate::store::{ImageStore, Sealed, StoreError, TableBatch, read_table};
+use crate::store::{ImageStore, RowFilter, Sealed, StoreError, TableBatch, TableReader, read_table};
 
 /// Tables and image store of one data set.
 #[derive(Debug)]
@@ -58,6 +58,26 @@ impl Dataset {
             Ok((batch.text("image_id")?.value(row).to_owned(), batch.text("source")?.value(row).to_owned()))
         })?;
         Ok(rows.into_iter().collect())
+    }
+
+    /// Ids of the images or texts of a split that meet a condition over their table's columns.
+    pub fn ids_where(&self, kind: ItemKind, split: Split, sql: &str) -> Result<Vec<String>, StoreError> {
+        let (table, id, in_split) = match kind {
+            ItemKind::Image => (Table::Images, "image_id", "split"),
+            ItemKind::Text => (Table::Texts, "text_id", "split"),
+        };
+        let filter = RowFilter::new(sql, table.schema())?;
+        let mut ids = Vec::new();
+        for batch in TableReader::open(&self.folder.join(table_file(table)), table)? {
+            let batch = batch?;
+            let matches = filter.matches(batch.columns())?;
+            for (row, matches) in matches.into_iter().enumerate() {
+                if matches && batch.text(in_split)?.value(row) == split.as_str() {
+                    ids.push(batch.text(id)?.value(row).to_owned());
+                }
+            }
+        }
+        Ok(ids)
     }
 
     /// Texts of a split, in source order.

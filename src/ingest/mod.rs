@@ -65,6 +65,7 @@ pub use source::{ImageContent, ImageRow, SourceRow, SourceRows};
 pub use spec::{DecodeCheck, GroupBy, IdenticalImages, IngestSpec, SourceSpec, SplitSpec, WhereSpec};
 pub use split_rule::SplitRule;
 pub use statistics::{Quantiles, Statistics};
+pub use union_find::UnionFind;
 pub use writer::table_file;
 
 use examine::Examiner;

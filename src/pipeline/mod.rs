@@ -2,6 +2,7 @@
 
 mod check;
 mod error;
+mod gate;
 mod node;
 mod plan;
 mod resolve;

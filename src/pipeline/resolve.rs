@@ -93,7 +93,9 @@ impl Resolved {
             }
             // The names of the data sets stand in the table.
             StageSpec::Audit(_) => {}
-            StageSpec::Embed(_) | StageSpec::Evaluate(_) | StageSpec::Report(_) => {}
+            // What the scores have to be changes none of them.
+            StageSpec::Evaluate(_) => drop(settings.as_object_mut().and_then(|fields| fields.remove("gate"))),
+            StageSpec::Embed(_) | StageSpec::Report(_) => {}
         }
         Ok(settings)
     }

@@ -6,6 +6,7 @@ use serde::Serialize;
 use serde_json::json;
 
 use super::error::PipelineError;
+use super::gate::judge_gates;
 use super::plan::{Plan, State, Step};
 use super::transfer::{folder_bytes, watch};
 use crate::data::{ArtifactKey, ErrorClass, Release};
@@ -153,6 +154,7 @@ pub fn publish_outcome(
             return Err(StoreError::WeakStore { url: store.url().to_owned(), found: found.to_string() }.into());
         }
     }
+    let gate = judge_gates(plan, store)?;
     if let Some(lease) = lease
         && !lease.is_ours()?
     {
@@ -160,7 +162,7 @@ pub fn publish_outcome(
     }
     let run_id = Some(options.run_id.clone());
     let publication =
-        Publication { pipeline: &plan.name, artifacts, base: plan.base, run_id, ..Publication::default() };
+        Publication { pipeline: &plan.name, artifacts, base: plan.base, run_id, gate, ..Publication::default() };
     Ok(publish(store, publication)?)
 }
 

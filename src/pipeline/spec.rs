@@ -166,7 +166,9 @@ impl StageSpec {
             Self::Evaluate(spec) => {
                 let embeddings = need("needs.embeddings".to_owned(), &spec.needs.embeddings, &[StageKind::Embed]);
                 let audit = spec.needs.audit.iter().map(|id| need("needs.audit".to_owned(), id, AUDITS));
-                std::iter::once(embeddings).chain(audit).collect()
+                let index = spec.needs.index.iter();
+                let index = index.map(|id| need("needs.index".to_owned(), id, &[StageKind::Index]));
+                std::iter::once(embeddings).chain(audit).chain(index).collect()
             }
             Self::Report(spec) => {
                 let scores = need("needs.scores".to_owned(), &spec.needs.scores, &[StageKind::Evaluate]);

@@ -1,14 +1,20 @@
 //! What should a person look at? One page of scores, curves and pictures, in several formats.
 
+mod csv;
+mod cut_off;
 mod facts;
+mod gallery;
 mod gather;
 mod html;
 mod json;
+mod map;
 mod markdown;
 mod quality;
 mod rates;
 mod spec;
 mod svg;
+#[cfg(test)]
+mod synthetic;
 
 use std::collections::BTreeMap;
 
@@ -17,17 +23,26 @@ use serde_json::json;
 use crate::stage::{Shard, ShardReceipt, Stage, StageContext, StageError};
 use crate::store::write_whole;
 
-pub use facts::{Curve, DatasetFacts, HitFacts, ModelFacts, QueryFacts, ReportFacts};
+pub use csv::render_csv;
+pub use cut_off::{CutOff, calibrate};
+pub use facts::{
+    AboutFacts, ArtifactFacts, AttributionFacts, CaseFacts, CaseHit, CaseStage, ChangeFacts, ChurnFacts,
+    ClassificationFacts, Confusion, Curve, DatasetFacts, GateFacts, HitFacts, Losses, MapFacts, MapPoint, MapStage,
+    ModelFacts, PointKind, QueryFacts, RankChange, RankFacts, RecallCurve, ReportFacts, ScoreFacts, ScoreHistogram,
+    SystemHits, TimingFacts, TimingKind, Truth, Verdict,
+};
+pub use gallery::{Gallery, PictureId};
 pub use gather::thumbnail;
 pub use html::render_html;
 pub use json::render_json;
+pub use map::{MAP_POINTS, StageVectors, draw_maps, principal_components, spread, tsne};
 pub use markdown::{render_markdown, score_table};
 pub use quality::{LeakFacts, SheetItem, contact_sheet, render_contact_sheet};
 pub use rates::render_rates;
 pub use spec::{ReportNeeds, ReportSpec};
 
 /// Version of the stage's results.
-pub const VERSION: u32 = 3;
+pub const VERSION: u32 = 4;
 
 /// `kind: report`.
 #[derive(Debug, Clone)]
@@ -42,6 +57,7 @@ impl Stage for Report {
             ("report.html", render_html(&facts)),
             ("report.md", render_markdown(&facts)),
             ("report.json", render_json(&facts)?),
+            ("report.csv", render_csv(&facts)?),
         ];
         for (name, page) in &pages {
             write_whole(&context.out.join(name), page.as_bytes())?;

@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::facts::{ReportFacts, direction_words};
 use super::gather::thumbnail_url;
-use super::html::{STYLE, percent, thousands};
+use super::html::{Table, chinese, number, percent, shell, td, thousands};
 use super::svg::escape;
 use crate::data::Split;
 use crate::evaluate::{Direction, UNLEAKED_QUERIES};
@@ -91,64 +91,56 @@ pub(super) fn leak_facts(leaks: &[Leak]) -> Vec<LeakFacts> {
 
 /// A self-contained page about one data set.
 pub fn render_contact_sheet(name: &str, statistics: &Statistics, items: &[SheetItem]) -> String {
-    let name = escape(name);
-    let mut page = format!(
-        "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n<title>{name}</title>\n<style>\n{STYLE}</style>\n</head>\n<body>\n<main>\n<h1>{name}</h1>\n"
-    );
-    numbers(&mut page, &[(&name, statistics)]);
-    sheet(&mut page, items);
-    page.push_str("</main>\n</body>\n</html>\n");
-    page
+    let mut body = format!("<h1>{}</h1>\n", escape(name));
+    numbers(&mut body, &[(name, statistics)]);
+    sheet(&mut body, items);
+    shell(name, &body)
 }
 
 /// The section of the report.
-pub(super) fn section(page: &mut String, facts: &ReportFacts) {
+pub(super) fn section(facts: &ReportFacts) -> String {
     let known: Vec<(&str, &Statistics)> =
         facts.datasets.iter().map(|data| (data.id.as_str(), &data.statistics)).collect();
+    let mut body = String::new();
     if known.is_empty() {
-        return;
+        return body;
     }
-    page.push_str("<h2>Quality of the data</h2>\n");
-    numbers(page, &known);
-    leaks(page, facts);
+    numbers(&mut body, &known);
+    leaks(&mut body, facts);
     for dataset in facts.datasets.iter().filter(|dataset| !dataset.sheet.is_empty()) {
-        let _ = writeln!(page, "<details><summary>Contact sheet of {}</summary>", escape(&dataset.id));
-        sheet(page, &dataset.sheet);
-        page.push_str("</details>\n");
+        let _ = writeln!(body, "<details><summary>Contact sheet of {}</summary>", escape(&dataset.id));
+        sheet(&mut body, &dataset.sheet);
+        body.push_str("</details>\n");
     }
+    body
 }
 
 fn numbers(page: &mut String, datasets: &[(&str, &Statistics)]) {
-    page.push_str("<div class=\"scroll\"><table>\n<tr><th></th>");
-    for (name, _) in datasets {
-        let _ = write!(page, "<th>{}</th>", escape(name));
-    }
-    page.push_str("</tr>\n");
+    let mut heads = vec!["property".to_owned()];
+    heads.extend(datasets.iter().map(|(name, _)| escape(name)));
+    let mut table = Table::new("Properties of the data", &heads);
     let rows = datasets.first().map_or(Vec::new(), |(_, first)| first.lines());
     for (at, (label, _)) in rows.iter().enumerate() {
-        let _ = write!(page, "<tr><td>{}</td>", escape(label));
-        for (_, statistics) in datasets {
-            let value = statistics.lines().get(at).map_or(String::new(), |(_, value)| escape(value));
-            let _ = write!(page, "<td>{value}</td>");
-        }
-        page.push_str("</tr>\n");
+        let value = |statistics: &Statistics| statistics.lines().get(at).map_or(String::new(), |line| escape(&line.1));
+        table.row(&escape(label), &datasets.iter().map(|(_, each)| number(&value(each))).collect::<Vec<_>>());
     }
-    page.push_str("</table></div>\n");
+    page.push_str(&table.finish());
 }
 
 fn sheet(page: &mut String, items: &[SheetItem]) {
-    page.push_str("<div class=\"hits\">\n");
+    page.push_str("<ul class=\"hits\">\n");
     for item in items {
-        let text = escape(&item.text);
         let _ = writeln!(
             page,
-            "<div class=\"hit\"><img src=\"{}\" alt=\"{text}\" loading=\"lazy\"><b>{text}</b><span class=\"soft\">{} · {}</span></div>",
-            item.thumbnail,
+            "<li class=\"hit\"><img src=\"{}\" alt=\"{}\" loading=\"lazy\"><b>{}</b><span class=\"soft\">{} {}</span></li>",
+            escape(&item.thumbnail),
+            escape(if item.text.is_empty() { &item.id } else { &item.text }),
+            chinese(&item.text),
             escape(&item.id),
-            item.split
+            escape(&item.split)
         );
     }
-    page.push_str("</div>\n");
+    page.push_str("</ul>\n");
 }
 
 fn leaks(page: &mut String, facts: &ReportFacts) {
@@ -160,36 +152,41 @@ fn leaks(page: &mut String, facts: &ReportFacts) {
         );
         return;
     }
-    page.push_str("<div class=\"scroll\"><table>\n<tr><th>data set</th><th>split</th><th>the same</th><th>items</th><th>for example</th></tr>\n");
+    let heads = ["data set", "split", "the same", "items", "for example"].map(str::to_owned);
+    let mut table = Table::new("Items of validation or test that stand in training data too", &heads);
     for leak in leaks {
         let [data, split, reason, example] =
             [&leak.data, &leak.split, &leak.reason, &leak.example].map(|text| escape(text));
-        let items = thousands(leak.items);
-        let _ = writeln!(
-            page,
-            "<tr><td>{data}</td><td>{split}</td><td>{reason}</td><td>{items}</td><td>{example}</td></tr>"
-        );
+        table.row(&data, &[td(&split), td(&reason), number(&thousands(leak.items)), td(&example)]);
     }
-    page.push_str("</table></div>\n<p class=\"soft\">Mean recall in percent of all queries, and of those that have, with everything relevant to them, no counterpart in an earlier split.</p>\n<div class=\"scroll\"><table>\n<tr><th>checkpoint</th>");
+    page.push_str(&table.finish());
+    page.push_str(&unleaked(facts));
+}
+
+/// Scores of all queries beside those that no leak touches.
+fn unleaked(facts: &ReportFacts) -> String {
+    let mut heads = vec!["checkpoint".to_owned()];
     for dataset in &facts.datasets {
-        for direction in Direction::ALL {
+        for direction in Direction::CROSS_MODAL {
             let words = direction_words(direction.as_str());
-            let _ = write!(page, "<th>{}<br>{words}, all</th><th>{words},<br>unleaked</th>", escape(&dataset.id));
+            heads.push(format!("{}<br>{words}, all", escape(&dataset.id)));
+            heads.push(format!("{words},<br>unleaked"));
         }
     }
-    page.push_str("</tr>\n");
+    let caption = "Mean recall in percent of all queries, and of those that have, with everything relevant to them, no counterpart in an earlier split";
+    let mut table = Table::new(caption, &heads);
     for model in &facts.models {
-        let _ = write!(page, "<tr><td>{}</td>", escape(&model.id));
+        let mut cells = Vec::new();
         for dataset in &facts.datasets {
-            for direction in Direction::ALL.map(Direction::as_str) {
+            for direction in Direction::CROSS_MODAL.map(Direction::as_str) {
                 let all = facts.value(&model.id, &dataset.id, direction, "mean_recall");
                 let clean = facts.value_of(UNLEAKED_QUERIES, &model.id, &dataset.id, direction, "mean_recall");
-                let _ = write!(page, "<td>{}</td><td>{}</td>", percent(all), percent(clean));
+                cells.extend([all, clean].map(|value| number(&percent(value))));
             }
         }
-        page.push_str("</tr>\n");
+        table.row(&escape(&model.id), &cells);
     }
-    page.push_str("</table></div>\n");
+    table.finish()
 }
 
 impl Statistics {

@@ -123,11 +123,17 @@ fn write_temporary(path: &Path, bytes: &[u8]) -> Result<PathBuf, StoreError> {
     Ok(temporary)
 }
 
+/// Whether a file is one that `write_temporary` made and could not remove: `.name.nonce`.
+fn is_temporary(name: &str) -> bool {
+    let nonce = name.strip_prefix('.').and_then(|rest| Some(rest.rsplit_once('.')?.1));
+    nonce.is_some_and(|nonce| nonce.len() == 16 && nonce.bytes().all(|byte| byte.is_ascii_hexdigit()))
+}
+
 fn collect_files(folder: &Path, prefix: &str, objects: &mut Vec<StoredObject>) -> Result<(), StoreError> {
     for entry in fs::read_dir(folder).map_err(StoreError::io(folder))? {
         let entry = entry.map_err(StoreError::io(folder))?;
         let name = entry.file_name().to_string_lossy().into_owned();
-        if name.starts_with('.') {
+        if is_temporary(&name) {
             continue;
         }
         let key = format!("{prefix}/{name}");

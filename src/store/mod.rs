@@ -37,7 +37,9 @@ pub use lease::{Clock, Lease, LeaseHolder};
 pub use lmdb::{ImageStore, ImageStoreWriter, MAX_KEY_BYTES};
 pub use local::{sync_folder, write_whole};
 pub use mapping::Mapping;
-pub use parquet::{TableBatch, TableReader, TableWriter, primitive_column, read_table, text_column, vector_column};
+pub use parquet::{
+    TableBatch, TableReader, TableWriter, primitive_column, read_table, text_column, u32_list_column, vector_column,
+};
 pub use probe::ConditionalWrites;
 pub use release::{Publication, latest_release, numbered_release, pipelines, publish, release_numbers};
 pub use row_filter::RowFilter;

@@ -7,9 +7,11 @@ use ::parquet::arrow::arrow_reader::{ParquetRecordBatchReader, ParquetRecordBatc
 use ::parquet::arrow::{ArrowWriter, ProjectionMask};
 use ::parquet::basic::Compression;
 use ::parquet::file::properties::WriterProperties;
+use arrow_array::builder::{ListBuilder, UInt32Builder};
 use arrow_array::cast::AsArray;
 use arrow_array::types::{ArrowPrimitiveType, Float32Type, UInt32Type, UInt64Type};
 use arrow_array::{ArrayRef, BooleanArray, FixedSizeListArray, PrimitiveArray, RecordBatch, StringArray};
+use arrow_schema::Field;
 use arrow_schema::{DataType, SchemaRef};
 
 use super::StoreError;
@@ -149,6 +151,19 @@ impl TableBatch {
         Ok((values.values().as_ref(), usize::try_from(lists.value_length()).unwrap_or(0)))
     }
 
+    /// A column of lists: the numbers of one row.
+    pub fn u32_list(&self, column: &'static str, row: usize) -> Result<Vec<u32>, StoreError> {
+        let lists = self.column(column)?.as_list_opt::<i32>().ok_or_else(|| self.wrong(column))?;
+        let values = lists.value(row);
+        let numbers = values.as_primitive_opt::<UInt32Type>().ok_or_else(|| self.wrong(column))?;
+        Ok(numbers.values().to_vec())
+    }
+
+    /// All columns in the table's order.
+    pub fn columns(&self) -> Vec<ArrayRef> {
+        self.batch.columns().to_vec()
+    }
+
     fn column(&self, column: &'static str) -> Result<&ArrayRef, StoreError> {
         self.batch.column_by_name(column).ok_or_else(|| self.wrong(column))
     }
@@ -182,6 +197,16 @@ pub fn text_column<S: AsRef<str>>(values: impl IntoIterator<Item = S>) -> ArrayR
 /// A column of primitive values.
 pub fn primitive_column<T: ArrowPrimitiveType>(values: impl IntoIterator<Item = T::Native>) -> ArrayRef {
     Arc::new(PrimitiveArray::<T>::from_iter_values(values))
+}
+
+/// A column of lists of numbers.
+pub fn u32_list_column<L: IntoIterator<Item = u32>>(rows: impl IntoIterator<Item = L>) -> ArrayRef {
+    let item = Arc::new(Field::new("item", DataType::UInt32, false));
+    let mut lists = ListBuilder::new(UInt32Builder::new()).with_field(item);
+    for row in rows {
+        lists.append_value(row.into_iter().map(Some));
+    }
+    Arc::new(lists.finish())
 }
 
 /// A column of vectors from `[rows, dimension]` values.

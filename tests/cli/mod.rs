@@ -4,6 +4,7 @@ mod check;
 mod encode;
 mod model;
 mod recipe;
+mod releases;
 mod resume;
 mod run;
 mod search;

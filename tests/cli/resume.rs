@@ -115,7 +115,9 @@ fn a_run_that_finds_its_work_folder_taken_exits_73() {
     let run = ["run", "long.yaml", "--quiet", "--until", "first"];
     let mut child = workspace.command(&run).spawn().unwrap();
     wait_for_step(&workspace, "artifacts", &mut child, 1);
-    workspace.tuwen(&run).fails(73, &["another run is working in"]);
+    workspace.tuwen(&run).fails(73, &["is being run by another process"]);
+    let beside = [&run[..], &["--lock", "none"]].concat();
+    workspace.tuwen(&beside).fails(73, &["another run is working in"]);
     child.kill().unwrap();
     child.wait().unwrap();
 }

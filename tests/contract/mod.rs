@@ -1,5 +1,6 @@
 //! One suite, run for every implementation.
 
 mod formats;
+mod publishing;
 mod source;
 mod store;

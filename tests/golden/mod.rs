@@ -1,8 +1,12 @@
 //! Numbers that the reference implementation produced; see README.md in this folder.
 
+mod analyzer;
 mod augment;
 mod auto_augment;
+mod files;
+mod fusion;
 mod jpeg;
+mod metrics;
 mod model;
 mod tokenizer;
 mod training;

@@ -1,6 +1,6 @@
 use tuwen::augment::item_rng;
 use tuwen::data::{best_rank, top_k};
-use tuwen::evaluate::{Metric, chance, score};
+use tuwen::evaluate::{Metric, Outcome, chance, measure};
 
 #[test]
 fn ranks_equal_those_of_a_full_sort() {
@@ -23,17 +23,22 @@ fn ranks_equal_those_of_a_full_sort() {
 fn chance_level_is_what_random_orders_give() {
     let mut rng = item_rng(2, 0, "chance");
     let relevant = [1usize, 3, 2, 1, 5];
+    let ideals = relevant.map(|count| vec![1; count]);
     let documents = 20;
-    let mut ranks = Vec::new();
+    let mut outcomes = Vec::new();
     for _ in 0..4000 {
         for count in relevant {
             let mut order: Vec<usize> = (0..documents).collect();
             rng.shuffle(&mut order);
-            ranks.push(order.iter().position(|document| *document < count).unwrap() + 1);
+            let judged =
+                order.iter().zip(1..).filter(|(document, _)| **document < count).map(|(_, rank)| (Some(rank), 1));
+            outcomes.push(Outcome::new("q", 0, judged));
         }
     }
-    for metric in [Metric::Hit(1), Metric::Hit(5), Metric::Hit(10), Metric::MeanRecall] {
-        let (expected, drawn) = (chance(metric, &relevant, documents), score(metric, &ranks));
+    for metric in ["hit@1", "hit@5", "hit@10", "mean_recall", "recall@5", "precision@5", "mrr", "ndcg@10", "map"] {
+        let metric: Metric = metric.parse().unwrap();
+        let expected = chance(metric, ideals.iter().map(Vec::as_slice), documents).unwrap();
+        let drawn = measure(metric, &outcomes).unwrap();
         assert!((expected - drawn).abs() < 0.01, "{metric}: {expected} against {drawn}");
     }
 }

@@ -1,19 +1,19 @@
-//! The tantivy index: one document per image, in one segment, so that ties fall to document order.
+//! Searches the tantivy index that `writer` wrote.
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
-use tantivy::collector::TopDocs;
-use tantivy::directory::MmapDirectory;
-use tantivy::query::{BooleanQuery, Occur, Query, TermQuery};
 use tantivy::schema::{Field, IndexRecordOption, STORED, Schema, TextFieldIndexing, TextOptions, Value};
-use tantivy::tokenizer::{PreTokenizedString, Token};
-use tantivy::{DocAddress, Index, IndexBuilder, IndexSettings, Searcher, TantivyDocument, TantivyError, Term};
+use tantivy::{DocAddress, Index, Searcher, TantivyDocument, TantivyError};
 
-use super::Analyzer;
+use super::cursor::Cursor;
+use super::field::{ScoredField, read_bounds};
+use super::maxscore::best;
 use crate::data::Split;
 use crate::index::IndexError;
+use crate::store::StoreError;
 
-const WRITER_BYTES: usize = 64 << 20;
+/// Name of the tokenizer of both fields.
+pub(super) const JOINED: &str = "joined";
 
 /// An indexed image.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -34,31 +34,18 @@ pub struct Document {
 pub struct KeywordIndex {
     path: PathBuf,
     searcher: Searcher,
-    terms: Field,
-    document: Field,
+    fields: Fields,
+    terms: ScoredField,
+    grams: Option<ScoredField>,
 }
 
-/// Writes `documents` in order below `path`; a document's number is its position.
-pub fn write_keywords(path: &Path, analyzer: &Analyzer, documents: &[Document]) -> Result<(), IndexError> {
-    let keyword = keyword_error(path);
-    std::fs::create_dir_all(path).map_err(|error| keyword(error.into()))?;
-    let (schema, terms, stored) = schema();
-    let directory = MmapDirectory::open(path).map_err(|error| keyword(error.into()))?;
-    let mut writer = IndexBuilder::new()
-        .schema(schema)
-        .settings(IndexSettings::default())
-        .single_segment_index_writer(directory, WRITER_BYTES)
-        .map_err(&keyword)?;
-    for document in documents {
-        let mut row = TantivyDocument::new();
-        row.add_pre_tokenized_text(terms, pre_tokenized(analyzer, &document.captions));
-        let json = serde_json::to_string(document)
-            .map_err(|error| IndexError::Broken { path: path.to_owned(), reason: error.to_string() })?;
-        row.add_text(stored, json);
-        writer.add_document(row).map_err(&keyword)?;
-    }
-    writer.finalize().map_err(&keyword)?;
-    Ok(())
+/// The fields of a document.
+pub(super) struct Fields {
+    pub schema: Schema,
+    pub terms: Field,
+    /// Characters and pairs of neighbours.
+    pub grams: Option<Field>,
+    pub record: Field,
 }
 
 impl KeywordIndex {
@@ -67,24 +54,44 @@ impl KeywordIndex {
         let keyword = keyword_error(path);
         let index = Index::open_in_dir(path).map_err(&keyword)?;
         let searcher = index.reader().map_err(&keyword)?.searcher();
-        let (_, terms, document) = schema();
-        Ok(Self { path: path.to_owned(), searcher, terms, document })
+        let fields = Fields::new(index.schema().get_field("grams").is_ok());
+        let [segment] = searcher.segment_readers() else {
+            let reason = format!("{} segments, not 1", searcher.segment_readers().len());
+            return Err(IndexError::Broken { path: path.to_owned(), reason });
+        };
+        let open = |field: Field| {
+            let bounds_path = path.join(bounds_file(&fields.schema, field));
+            let bounds = read_bounds(&bounds_path).map_err(StoreError::io(&bounds_path))?;
+            let opened = ScoredField::open(segment, field, bounds).map_err(&keyword)?;
+            if !opened.is_bounded() {
+                let reason = "it does not belong to the terms".to_owned();
+                return Err(IndexError::Broken { path: bounds_path, reason });
+            }
+            Ok(opened)
+        };
+        let terms = open(fields.terms)?;
+        let grams = fields.grams.map(open).transpose()?;
+        Ok(Self { path: path.to_owned(), searcher, fields, terms, grams })
     }
 
-    /// Document numbers and BM25 scores of the best `k`, best first. A document needs any of the terms.
-    pub fn search(&self, terms: &[String], k: usize) -> Result<Vec<(usize, f32)>, IndexError> {
-        if terms.is_empty() || k == 0 {
+    /// Document numbers and BM25 scores of the best `k`, best first, equal scores in document order. A document needs any
+    /// of the `terms` or `grams`; scores of the latter are multiplied by `gram_weight`. One that comes twice counts twice.
+    pub fn search(
+        &self,
+        terms: &[String],
+        grams: &[String],
+        gram_weight: f32,
+        k: usize,
+    ) -> Result<Vec<(usize, f32)>, IndexError> {
+        if k == 0 {
             return Ok(Vec::new());
         }
-        let clauses = terms.iter().map(|term| {
-            let term = Term::from_field_text(self.terms, term);
-            let query: Box<dyn Query> = Box::new(TermQuery::new(term, IndexRecordOption::WithFreqs));
-            (Occur::Should, query)
-        });
-        let query = BooleanQuery::new(clauses.collect());
-        let collector = TopDocs::with_limit(k).order_by_score();
-        let found = self.searcher.search(&query, &collector).map_err(keyword_error(&self.path))?;
-        Ok(found.into_iter().map(|(score, address)| (address.doc_id as usize, score)).collect())
+        let mut cursors = Vec::with_capacity(terms.len() + grams.len());
+        add_cursors(&mut cursors, &self.terms, terms, 1.0).map_err(keyword_error(&self.path))?;
+        if let Some(field) = self.grams.as_ref().filter(|_| gram_weight > 0.0) {
+            add_cursors(&mut cursors, field, grams, gram_weight).map_err(keyword_error(&self.path))?;
+        }
+        Ok(best(cursors, k))
     }
 
     /// The document of a number.
@@ -92,33 +99,145 @@ impl KeywordIndex {
         let address = DocAddress::new(0, u32::try_from(number).unwrap_or(u32::MAX));
         let row: TantivyDocument = self.searcher.doc(address).map_err(keyword_error(&self.path))?;
         let broken = |reason: &str| IndexError::Broken { path: self.path.clone(), reason: reason.to_owned() };
-        let value = row.get_first(self.document).ok_or_else(|| broken("a document has no record"))?;
+        let value = row.get_first(self.fields.record).ok_or_else(|| broken("a document has no record"))?;
         let json = value.as_str().ok_or_else(|| broken("a record is not text"))?;
         serde_json::from_str(json).map_err(|error| broken(&error.to_string()))
     }
 }
 
-fn schema() -> (Schema, Field, Field) {
-    let mut builder = Schema::builder();
-    // Terms arrive cut already; the tokenizer's name is never looked up.
-    let indexing = TextFieldIndexing::default().set_tokenizer("raw").set_index_option(IndexRecordOption::WithFreqs);
-    let terms = builder.add_text_field("terms", TextOptions::default().set_indexing_options(indexing));
-    let document = builder.add_text_field("document", TextOptions::default() | STORED);
-    (builder.build(), terms, document)
+impl Fields {
+    pub fn new(grams: bool) -> Self {
+        let mut builder = Schema::builder();
+        let indexing =
+            TextFieldIndexing::default().set_tokenizer(JOINED).set_index_option(IndexRecordOption::WithFreqs);
+        let indexed = TextOptions::default().set_indexing_options(indexing);
+        let terms = builder.add_text_field("terms", indexed.clone());
+        let record = builder.add_text_field("document", TextOptions::default() | STORED);
+        let grams = grams.then(|| builder.add_text_field("grams", indexed));
+        Self { schema: builder.build(), terms, grams, record }
+    }
 }
 
-fn pre_tokenized(analyzer: &Analyzer, captions: &[String]) -> PreTokenizedString {
-    let terms = captions.iter().flat_map(|caption| analyzer.terms(caption));
-    let tokens = terms.enumerate().map(|(position, text)| Token {
-        offset_from: 0,
-        offset_to: 0,
-        position,
-        text,
-        position_length: 1,
-    });
-    PreTokenizedString { text: captions.join("\n"), tokens: tokens.collect() }
+/// Name of the file with the bounds of a field.
+pub(super) fn bounds_file(schema: &Schema, field: Field) -> String {
+    format!("{}.bounds", schema.get_field_name(field))
 }
 
-fn keyword_error(path: &Path) -> impl Fn(TantivyError) -> IndexError {
+/// One cursor for every term that some document has.
+fn add_cursors<'a>(
+    cursors: &mut Vec<Cursor<'a>>,
+    field: &'a ScoredField,
+    terms: &[String],
+    weight: f32,
+) -> Result<(), TantivyError> {
+    let mut sorted: Vec<&String> = terms.iter().collect();
+    sorted.sort_unstable();
+    for same in sorted.chunk_by(|a, b| a == b) {
+        cursors.extend(field.cursor(same[0], weight * same.len() as f32)?);
+    }
+    Ok(())
+}
+
+pub(super) fn keyword_error(path: &Path) -> impl Fn(TantivyError) -> IndexError {
     move |source| IndexError::Keyword { path: path.to_owned(), source }
+}
+
+#[cfg(test)]
+mod tests {
+    use tantivy::Term;
+    use tantivy::collector::TopDocs;
+    use tantivy::query::{BooleanQuery, BoostQuery, Occur, Query, TermQuery};
+
+    use super::*;
+    use crate::index::{Analyzer, AnalyzerKind, grams, write_keywords};
+
+    /// 3,000 captions of up to 12 characters, some much more frequent than others.
+    fn captions() -> Vec<String> {
+        let characters: Vec<char> = ('\u{4E00}'..='\u{4E3F}').collect();
+        let mut state = 7u64;
+        let mut next = |below: u64| {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            (state >> 33) % below
+        };
+        let caption = |_| (0..=next(12)).map(|_| characters[(next(8) * next(9)) as usize]).collect();
+        (0..3_000).map(caption).collect()
+    }
+
+    fn index(captions: &[String]) -> (tempfile::TempDir, KeywordIndex) {
+        let folder = tempfile::tempdir().unwrap();
+        let analyzer = Analyzer::new(AnalyzerKind::Unigram, true, None).unwrap();
+        let document = |(row, caption): (usize, &String)| Document {
+            id: format!("made/{row}"),
+            data: "made".to_owned(),
+            image_id: row.to_string(),
+            split: Split::Train,
+            source: String::new(),
+            captions: vec![caption.clone()],
+        };
+        let documents: Vec<Document> = captions.iter().enumerate().map(document).collect();
+        write_keywords(folder.path(), &analyzer, true, &documents).unwrap();
+        let index = KeywordIndex::open(folder.path()).unwrap();
+        (folder, index)
+    }
+
+    fn tantivy_finds(index: &KeywordIndex, terms: &[String], grams: &[String], weight: f32) -> Vec<(usize, f32)> {
+        let (mine, second) = (index.fields.terms, index.fields.grams.unwrap());
+        let fields = terms.iter().map(|term| (mine, term, 1.0)).chain(grams.iter().map(|gram| (second, gram, weight)));
+        let clauses = fields.map(|(field, term, boost)| {
+            let term = TermQuery::new(Term::from_field_text(field, term), IndexRecordOption::WithFreqs);
+            (Occur::Should, Box::new(BoostQuery::new(Box::new(term), boost)) as Box<dyn Query>)
+        });
+        let query = BooleanQuery::new(clauses.collect());
+        let found = index.searcher.search(&query, &TopDocs::with_limit(20).order_by_score()).unwrap();
+        found.into_iter().map(|(score, address)| (address.doc_id as usize, score)).collect()
+    }
+
+    #[test]
+    fn lists_are_those_of_tantivy_but_for_rounding() {
+        let captions = captions();
+        let (_folder, index) = index(&captions);
+        for query in captions.iter().step_by(37) {
+            let (terms, grams) = (query.chars().map(String::from).collect::<Vec<_>>(), grams(query));
+            for weight in [0.3, 2.0] {
+                let ours = index.search(&terms, &grams, weight, 20).unwrap();
+                let theirs = tantivy_finds(&index, &terms, &grams, weight);
+                assert_eq!(ours.len(), theirs.len());
+                for ((document, score), (other, expected)) in ours.iter().zip(&theirs) {
+                    assert!(
+                        (score - expected).abs() <= expected * 1e-5,
+                        "{query}: {document} {score}, {other} {expected}"
+                    );
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn the_first_k_are_the_beginning_of_a_longer_list_and_ties_stand_in_document_order() {
+        let captions: Vec<String> = (0..5_000).map(|row| ["红心", "红", "蓝天红"][row % 3].to_owned()).collect();
+        let (_folder, index) = index(&captions);
+        let terms = ["红".to_owned(), "蓝".to_owned()];
+        let all = index.search(&terms, &[], 0.0, 5_000).unwrap();
+        assert_eq!(all.len(), 5_000);
+        assert!(all.windows(2).all(|pair| pair[0].1 > pair[1].1 || pair[0].1 == pair[1].1 && pair[0].0 < pair[1].0));
+        for k in [0, 1, 10, 2_000] {
+            assert_eq!(index.search(&terms, &[], 0.0, k).unwrap(), all[..k]);
+        }
+    }
+
+    #[test]
+    fn a_term_that_no_document_has_finds_nothing_and_a_document_is_read_by_number() {
+        let (_folder, index) = index(&["红心".to_owned(), "蓝天".to_owned()]);
+        assert_eq!(index.search(&["绿".to_owned()], &[], 0.5, 10).unwrap(), []);
+        assert_eq!(index.document(1).unwrap().captions, ["蓝天"]);
+        assert!(index.document(2).is_err());
+    }
+
+    #[test]
+    fn bounds_of_another_index_are_refused() {
+        let (folder, _) = index(&["红心".to_owned()]);
+        std::fs::write(folder.path().join("terms.bounds"), [0; 4]).unwrap();
+        let refused = KeywordIndex::open(folder.path()).err().unwrap().to_string();
+        assert!(refused.contains("terms.bounds: not an index of this version"), "{refused}");
+    }
 }

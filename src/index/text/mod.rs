@@ -1,7 +1,18 @@
 //! The keyword side: captions cut into terms, in tantivy.
 
 mod analyzer;
+mod cursor;
+mod dictionary;
+mod field;
+mod frequent;
+mod joined;
 mod keyword;
+mod maxscore;
+mod normal;
+mod writer;
 
-pub use analyzer::Analyzer;
-pub use keyword::{Document, KeywordIndex, write_keywords};
+pub use analyzer::{Analysis, Analyzer, grams};
+pub use dictionary::{UserDictionary, UserWord};
+pub use keyword::{Document, KeywordIndex};
+pub use normal::NormalForms;
+pub use writer::write_keywords;

@@ -2,6 +2,7 @@
 use super::Problems;
 use crate::augment::AugmentSpec;
 use crate::data::table::Table;
+use crate::evaluate::{ALL_QUERIES, EvaluateSpec, GateSpec, UNLEAKED_QUERIES};
 use crate::ingest::{DecodeCheck, GroupBy, IngestSpec};
 use crate::model::{ConfigChanges, Tower, preset, text_preset};
 use crate::pipeline::node::Node;
@@ -16,6 +17,12 @@ pub(super) fn check(root: &Node, spec: &PipelineSpec, problems: &mut Problems) {
         };
         match &stage.spec {
             StageSpec::Ingest(ingest) => check_ingest(ingest, &mut report),
+            StageSpec::Index(index) => {
+                if let Some(problem) = index.fusion.problem() {
+                    report("fusion", problem.to_owned(), "change the numbers");
+                }
+            }
+            StageSpec::Evaluate(evaluate) => check_evaluate(evaluate, &mut report),
             StageSpec::Finetune(finetune) => check_finetune(finetune, &mut report),
             StageSpec::Model(model) => match preset(&model.preset) {
                 Err(error) => report("preset", error.to_string(), "choose one of them"),
@@ -37,6 +44,22 @@ pub(super) fn check(root: &Node, spec: &PipelineSpec, problems: &mut Problems) {
                 }
             },
             _ => {}
+        }
+    }
+}
+
+fn check_evaluate(evaluate: &EvaluateSpec, report: &mut impl FnMut(&str, String, &str)) {
+    if let Some(problem) = evaluate.gate.as_ref().and_then(GateSpec::problem) {
+        report("gate", problem, "change the numbers");
+    }
+    for (name, group) in &evaluate.groups {
+        if name == ALL_QUERIES || name == UNLEAKED_QUERIES {
+            report("groups", format!("`{name}` is the name of a subset that is always there"), "choose another name");
+        }
+        for (sql, table) in [(&group.texts, Table::Texts), (&group.images, Table::Images)] {
+            if let Some(Err(error)) = sql.as_ref().map(|sql| RowFilter::new(sql, table.schema())) {
+                report("groups", error.to_string(), "correct the condition");
+            }
         }
     }
 }

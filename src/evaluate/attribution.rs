@@ -1,0 +1,173 @@
+//! Where a hit is lost: the same queries by exact search, by the index, by keywords and by their fusion.
+use std::collections::{HashMap, HashSet};
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+
+use super::Direction;
+use super::exact::{Vectors, measure_exactly};
+use super::keyword_leg::KeywordLeg;
+use super::task::RetrievalTask;
+use crate::data::ItemKind;
+use crate::embed::EmbeddingSummary;
+use crate::index::Searcher;
+use crate::ingest::Dataset;
+use crate::model::ComputeDevice;
+use crate::model::nearest::RowSet;
+use crate::stage::StageError;
+use crate::store::{StoreError, write_whole};
+
+const FILE: &str = "attribution.json";
+/// Results that count, and candidates that each leg hands to the fusion.
+const DEPTH: usize = 10;
+const FUSION_DEPTH: usize = 100;
+
+/// Text to image over one data set by every way of searching.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Attribution {
+    pub dataset: String,
+    /// Id of the model that the index was built with.
+    pub model: String,
+    pub queries: u64,
+    /// `exact`, `approximate`, `keywords`, `hybrid`.
+    pub systems: Vec<SystemHits>,
+    pub losses: Option<Losses>,
+}
+
+/// Shares of the queries with a relevant image among the first.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct SystemHits {
+    pub system: String,
+    pub hit1: f64,
+    pub hit5: f64,
+    pub hit10: f64,
+}
+
+/// Queries that the hybrid search misses at 10, each counted once, by the first reason that holds.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Losses {
+    /// The vectors or the keywords have it among their ten, their fusion has not.
+    pub fusion: u64,
+    /// Exact search has it, the index has not.
+    pub index: u64,
+    /// The query holds characters that the tokenizer does not know, or was cut.
+    pub tokenizer: u64,
+    /// Everything else.
+    pub encoder: u64,
+}
+
+/// Ranks (from 1) of the best relevant image, where it was found.
+struct Ranks {
+    exact: Option<usize>,
+    approximate: Option<usize>,
+    keywords: Option<usize>,
+    hybrid: Option<usize>,
+}
+
+/// Searches the measured split of one data set in every way. `None` where texts do not ask.
+pub fn attribute(
+    task: &RetrievalTask,
+    dataset: &Dataset,
+    searcher: &Searcher,
+    summary: &EmbeddingSummary,
+    folder: &Path,
+    device: &ComputeDevice,
+) -> Result<Option<Attribution>, StageError> {
+    let direction = Direction::TextToImage;
+    let Some(side) = task.sides().find(|(own, _)| *own == direction).map(|(_, side)| side) else { return Ok(None) };
+    let model = summary.models.iter().find(|model| model.fingerprint == searcher.about().model.fingerprint);
+    let Some(model) = model else { return Ok(None) };
+    let vectors = Vectors::read(task, summary, folder, &model.id)?;
+    let exact = measure_exactly(task, direction, side, &vectors, device)?;
+    let texts = dataset.texts(task.split)?;
+    let rows = searcher.rows_of(&task.data, task.split)?;
+    let leg = KeywordLeg::new(&rows, |text| searcher.terms(text));
+    let number: HashMap<&str, usize> = rows.iter().map(|row| (row.document.image_id.as_str(), row.number)).collect();
+    let pool: HashSet<usize> = rows.iter().map(|row| row.number).collect();
+    let allowed = RowSet::of(searcher.about().rows, |row| pool.contains(&row));
+    let images = task.ids(ItemKind::Image);
+    let mut all = Vec::new();
+    for (outcome, query) in exact.outcomes.iter().zip(&exact.positions) {
+        let relevant: HashSet<usize> = side
+            .relevant
+            .get(*query)
+            .into_iter()
+            .flatten()
+            .filter_map(|image| number.get(images.get(*image)?.as_str()).copied())
+            .collect();
+        let text = texts.get(*query).map(|text| text.text.as_str()).unwrap_or_default();
+        let texts = vectors.of(ItemKind::Text);
+        let vector = texts.vectors.chunks(texts.dimension.max(1)).nth(*query).unwrap_or_default();
+        let found = searcher.nearest(vector, FUSION_DEPTH, &allowed)?;
+        let words = leg.search(text, &relevant, FUSION_DEPTH);
+        let fused = searcher.about().fusion.fuse(&words, &found, FUSION_DEPTH);
+        let rank =
+            |list: &[(usize, f32)]| list.iter().position(|(number, _)| relevant.contains(number)).map(|at| at + 1);
+        all.push(Ranks {
+            exact: outcome.best_rank().map(|rank| rank as usize),
+            approximate: rank(&found),
+            keywords: rank(&words),
+            hybrid: rank(&fused),
+        });
+    }
+    let unread: HashSet<String> = dataset
+        .ids_where(ItemKind::Text, task.split, &format!("unknown_tokens > 0 OR tokens > {MOST_TOKENS}"))?
+        .into_iter()
+        .collect();
+    let is_unread = |query: &usize| texts.get(*query).is_some_and(|text| unread.contains(&text.id));
+    let mut losses = Losses::default();
+    for (ranks, query) in all.iter().zip(&exact.positions) {
+        if !within(ranks.hybrid) {
+            let loss = match () {
+                () if within(ranks.approximate) || within(ranks.keywords) => &mut losses.fusion,
+                () if within(ranks.exact) => &mut losses.index,
+                () if is_unread(query) => &mut losses.tokenizer,
+                () => &mut losses.encoder,
+            };
+            *loss += 1;
+        }
+    }
+    let hits = |system: &str, rank: fn(&Ranks) -> Option<usize>| {
+        let share = |k: usize| {
+            all.iter().filter(|ranks| rank(ranks).is_some_and(|rank| rank <= k)).count() as f64
+                / all.len().max(1) as f64
+        };
+        SystemHits { system: system.to_owned(), hit1: share(1), hit5: share(5), hit10: share(10) }
+    };
+    Ok(Some(Attribution {
+        dataset: task.data.clone(),
+        model: model.id.clone(),
+        queries: all.len() as u64,
+        systems: vec![
+            hits("exact", |ranks| ranks.exact),
+            hits("approximate", |ranks| ranks.approximate),
+            hits("keywords", |ranks| ranks.keywords),
+            hits("hybrid", |ranks| ranks.hybrid),
+        ],
+        losses: Some(losses),
+    }))
+}
+
+/// Word pieces that the reference's context of 52 has room for.
+const MOST_TOKENS: usize = 50;
+
+fn within(rank: Option<usize>) -> bool {
+    rank.is_some_and(|rank| rank <= DEPTH)
+}
+
+/// Writes what was found below `folder`; returns the name of the file.
+pub fn write_attribution(folder: &Path, found: &[Attribution]) -> Result<String, StageError> {
+    let json = serde_json::to_vec_pretty(found).map_err(|error| StageError::internal(error.to_string()))?;
+    write_whole(&folder.join(FILE), &json)?;
+    Ok(FILE.to_owned())
+}
+
+/// Reads it; nothing where no index was measured.
+pub fn read_attribution(folder: &Path) -> Result<Vec<Attribution>, StoreError> {
+    let path = folder.join(FILE);
+    if !path.exists() {
+        return Ok(Vec::new());
+    }
+    let json = std::fs::read(&path).map_err(StoreError::io(&path))?;
+    serde_json::from_slice(&json).map_err(|source| StoreError::Json { key: path.display().to_string(), source })
+}

@@ -1,0 +1,27 @@
+//! What do others call this? Features, truth and rankings in the formats of the reference and of TREC, in and out.
+
+mod blocks;
+mod error;
+mod features;
+mod json_numbers;
+mod lines;
+mod outcomes;
+mod predictions;
+mod python_json;
+mod python_string;
+mod python_text;
+mod reference_score;
+mod trec_qrels;
+mod trec_run;
+mod truth;
+
+pub use error::FileError;
+pub use features::{Features, read_features, write_features};
+pub use lines::each_line;
+pub use outcomes::{Judgements, outcomes};
+pub use predictions::{read_predictions, write_predictions};
+pub use python_text::{float_text, json_text};
+pub use reference_score::{ReferenceScore, reference_score};
+pub use trec_qrels::{read_qrels, write_trec_qrels};
+pub use trec_run::{read_run, write_run};
+pub use truth::{read_truth, transposed, write_transposed};

@@ -1,0 +1,108 @@
+//! Prediction files of the reference, one ranked list a line; a submission to MUGE is the same file.
+use std::collections::HashSet;
+use std::io::Write;
+use std::path::Path;
+
+use serde::Deserialize;
+use serde_json::Value;
+
+use super::FileError;
+use super::lines::{each_line, id_text, id_texts, json_line};
+use super::python_text::{id_json, id_list};
+use crate::data::ItemKind;
+use crate::evaluate::{Direction, Ranking};
+
+/// `query_id` and `item_ids` are the names of the first release of MUGE.
+#[derive(Deserialize)]
+struct ImagesOfText {
+    #[serde(alias = "query_id")]
+    text_id: Value,
+    #[serde(alias = "item_ids")]
+    image_ids: Vec<Value>,
+}
+
+#[derive(Deserialize)]
+struct TextsOfImage {
+    image_id: Value,
+    text_ids: Vec<Value>,
+}
+
+/// Reads ranked lists. The file has no scores: minus the rank stands in for them.
+pub fn read_predictions(path: &Path, direction: Direction) -> Result<Vec<Ranking>, FileError> {
+    let mut rankings = Vec::new();
+    each_line(path, |_, line| {
+        let (query, documents) = match direction.kinds().0 {
+            ItemKind::Text => {
+                let line: ImagesOfText = json_line(line, "{\"text_id\": 1, \"image_ids\": [1, …]}")?;
+                (line.text_id, line.image_ids)
+            }
+            ItemKind::Image => {
+                let line: TextsOfImage = json_line(line, "{\"image_id\": 1, \"text_ids\": [1, …]}")?;
+                (line.image_id, line.text_ids)
+            }
+        };
+        let (query_id, documents) = (id_text(&query)?, id_texts(&documents)?);
+        let mut seen = HashSet::with_capacity(documents.len());
+        if let Some(twice) = documents.iter().find(|id| !seen.insert(id.as_str())) {
+            return Err(format!("`{twice}` stands twice in the list of `{query_id}`; a list names a document once"));
+        }
+        let documents = documents.into_iter().zip(1u32..).map(|(id, rank)| (id, -(rank as f32))).collect();
+        rankings.push(Ranking { query_id, documents });
+        Ok(())
+    })?;
+    Ok(rankings)
+}
+
+/// Writes the first `k` documents of every ranking, to the byte as `make_topk_predictions.py` does.
+pub fn write_predictions(
+    out: &mut impl Write,
+    direction: Direction,
+    rankings: &[Ranking],
+    k: usize,
+) -> std::io::Result<()> {
+    let (query, documents) = match direction.kinds().0 {
+        ItemKind::Text => ("text_id", "image_ids"),
+        ItemKind::Image => ("image_id", "text_ids"),
+    };
+    for ranking in rankings {
+        let list = id_list(ranking.documents.iter().take(k).map(|(id, _)| id.as_str()));
+        writeln!(out, "{{\"{query}\": {}, \"{documents}\": [{list}]}}", id_json(&ranking.query_id))?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(text: &str, direction: Direction) -> Result<Vec<Ranking>, FileError> {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), text).unwrap();
+        read_predictions(file.path(), direction)
+    }
+
+    #[test]
+    fn lists_of_every_form_come_back_as_they_were_written() {
+        let text = "{\"text_id\": 3, \"image_ids\": [5, \"a b\"]}\n{\"text_id\": \"x\", \"image_ids\": []}\n";
+        let rankings = read(text, Direction::TextToImage).unwrap();
+        assert_eq!(
+            rankings,
+            read(&text.replace("text_id", "query_id").replace("image_ids", "item_ids"), Direction::TextToImage)
+                .unwrap()
+        );
+        let mut out = Vec::new();
+        write_predictions(&mut out, Direction::TextToImage, &rankings, 10).unwrap();
+        assert_eq!(String::from_utf8(out).unwrap(), text);
+        let turned = "{\"image_id\": 5, \"text_ids\": [3]}";
+        assert_eq!(read(turned, Direction::ImageToText).unwrap()[0].documents, [("3".to_owned(), -1.0)]);
+    }
+
+    #[test]
+    fn a_bad_line_is_named_with_what_it_should_be() {
+        let error = read("{\"text_id\": 1, \"image_ids\": []}\n{\"text_id\": 2}", Direction::TextToImage).unwrap_err();
+        let message = error.to_string();
+        assert!(message.contains(":2: missing field `image_ids`") && message.contains("a line is"), "{message}");
+        assert!(read("{\"text_id\": 1, \"image_ids\": [2, 2]}", Direction::TextToImage).is_err());
+        assert!(read("{\"text_id\": 1, \"image_ids\": [2.5]}", Direction::TextToImage).is_err());
+    }
+}

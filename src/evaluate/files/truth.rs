@@ -1,0 +1,72 @@
+//! Ground truth of the reference: `{split}_texts.jsonl`, and the `.tr.jsonl` that turns it around.
+use std::collections::HashMap;
+use std::io::Write;
+use std::path::Path;
+
+use serde::Deserialize;
+use serde_json::Value;
+
+use super::lines::{each_line, id_text, id_texts, json_line};
+use super::python_text::{id_json, id_list};
+use super::{FileError, Judgements};
+use crate::data::ItemKind;
+use crate::evaluate::Direction;
+
+#[derive(Deserialize)]
+struct TextLine {
+    text_id: Value,
+    image_ids: Vec<Value>,
+}
+
+#[derive(Deserialize)]
+struct ImageLine {
+    image_id: Value,
+    text_ids: Vec<Value>,
+}
+
+/// Reads the truth of one direction: lines of `text_id` and `image_ids`, or of `image_id` and `text_ids`.
+pub fn read_truth(path: &Path, direction: Direction) -> Result<Vec<Judgements>, FileError> {
+    let mut truth = Vec::new();
+    each_line(path, |_, line| {
+        let (query, documents) = match direction.kinds().0 {
+            ItemKind::Text => {
+                let line: TextLine = json_line(line, "{\"text_id\": 1, \"text\": \"…\", \"image_ids\": [1, …]}")?;
+                (line.text_id, line.image_ids)
+            }
+            ItemKind::Image => {
+                let line: ImageLine = json_line(line, "{\"image_id\": 1, \"text_ids\": [1, …]}")?;
+                (line.image_id, line.text_ids)
+            }
+        };
+        let gains = id_texts(&documents)?.into_iter().map(|id| (id, 1)).collect();
+        truth.push(Judgements { query_id: id_text(&query)?, gains });
+        Ok(())
+    })?;
+    Ok(truth)
+}
+
+/// The truth of the other direction, as the reference's `transform_ir_annotation_to_tr.py` derives it: documents in the
+/// order in which they first appear, each with its queries in theirs; a query that names a document twice stands twice.
+pub fn transposed(truth: &[Judgements]) -> Vec<Judgements> {
+    let mut place: HashMap<&str, usize> = HashMap::new();
+    let mut turned: Vec<Judgements> = Vec::new();
+    for entry in truth {
+        for (document, gain) in &entry.gains {
+            let at = *place.entry(document).or_insert(turned.len());
+            if at == turned.len() {
+                turned.push(Judgements { query_id: document.clone(), gains: Vec::new() });
+            }
+            turned[at].gains.push((entry.query_id.clone(), *gain));
+        }
+    }
+    turned
+}
+
+/// Writes a `.tr.jsonl` to the byte as the reference does.
+pub fn write_transposed(out: &mut impl Write, turned: &[Judgements]) -> std::io::Result<()> {
+    for entry in turned {
+        let texts = id_list(entry.gains.iter().map(|(id, _)| id.as_str()));
+        writeln!(out, "{{\"image_id\": {}, \"text_ids\": [{texts}]}}", id_json(&entry.query_id))?;
+    }
+    Ok(())
+}

@@ -1,0 +1,97 @@
+//! Writes the tantivy index: one document per image, in one segment, so that ties fall to document order.
+use std::path::Path;
+
+use rayon::prelude::*;
+use tantivy::directory::MmapDirectory;
+use tantivy::{Index, IndexBuilder, IndexSettings, TantivyDocument};
+
+use super::analyzer::{Analyzer, for_each_gram};
+use super::field::{ScoredField, write_bounds};
+use super::joined::{JoinedTerms, push_term};
+use super::keyword::{Document, Fields, JOINED, bounds_file, keyword_error};
+use crate::index::IndexError;
+use crate::store::StoreError;
+
+/// Room for terms and postings before tantivy complains; one segment takes what it takes.
+const WRITER_BYTES: usize = 64 << 20;
+/// Documents whose terms are cut while those before them are written.
+const CHUNK: usize = 4_096;
+
+/// A document as the writer takes it.
+struct Row {
+    terms: String,
+    grams: String,
+    record: Result<String, serde_json::Error>,
+}
+
+/// Writes `documents` in order below `path`; a document's number is its position. With `grams` there is a second field
+/// of characters and pairs of neighbours.
+pub fn write_keywords(path: &Path, analyzer: &Analyzer, grams: bool, documents: &[Document]) -> Result<(), IndexError> {
+    let keyword = keyword_error(path);
+    std::fs::create_dir_all(path).map_err(|error| keyword(error.into()))?;
+    let fields = Fields::new(grams);
+    let directory = MmapDirectory::open(path).map_err(|error| keyword(error.into()))?;
+    let index = IndexBuilder::new().schema(fields.schema.clone()).settings(IndexSettings::default());
+    let index = index.tokenizers({
+        let tokenizers = tantivy::tokenizer::TokenizerManager::default();
+        tokenizers.register(JOINED, JoinedTerms::default());
+        tokenizers
+    });
+    let mut writer = index.single_segment_index_writer(directory, WRITER_BYTES).map_err(&keyword)?;
+    let mut chunks = documents.chunks(CHUNK);
+    let mut rows = cut(analyzer, grams, chunks.next().unwrap_or_default());
+    while !rows.is_empty() {
+        let (written, next) = rayon::join(
+            || -> Result<(), IndexError> {
+                for row in rows {
+                    let mut document = TantivyDocument::new();
+                    document.add_text(fields.terms, row.terms);
+                    if let Some(field) = fields.grams {
+                        document.add_text(field, row.grams);
+                    }
+                    let broken = |error: serde_json::Error| IndexError::Broken {
+                        path: path.to_owned(),
+                        reason: error.to_string(),
+                    };
+                    document.add_text(fields.record, row.record.map_err(broken)?);
+                    writer.add_document(document).map_err(&keyword)?;
+                }
+                Ok(())
+            },
+            || cut(analyzer, grams, chunks.next().unwrap_or_default()),
+        );
+        written?;
+        rows = next;
+    }
+    let index = writer.finalize().map_err(&keyword)?;
+    write_bounds_of(path, &index, &fields)
+}
+
+/// What the search needs to pass over documents: the most that each term can give.
+fn write_bounds_of(path: &Path, index: &Index, fields: &Fields) -> Result<(), IndexError> {
+    let keyword = keyword_error(path);
+    let searcher = index.reader().map_err(&keyword)?.searcher();
+    for field in [Some(fields.terms), fields.grams].into_iter().flatten() {
+        let opened = ScoredField::open(searcher.segment_reader(0), field, Vec::new()).map_err(&keyword)?;
+        let bounds = opened.measure_bounds().map_err(&keyword)?;
+        let file = path.join(bounds_file(&fields.schema, field));
+        write_bounds(&file, &bounds).map_err(StoreError::io(&file))?;
+    }
+    Ok(())
+}
+
+fn cut(analyzer: &Analyzer, grams: bool, documents: &[Document]) -> Vec<Row> {
+    documents.par_iter().with_min_len(64).map(|document| row(analyzer, grams, document)).collect()
+}
+
+fn row(analyzer: &Analyzer, grams: bool, document: &Document) -> Row {
+    let mut row = Row { terms: String::new(), grams: String::new(), record: serde_json::to_string(document) };
+    for caption in &document.captions {
+        let normal = analyzer.normalize(caption);
+        analyzer.for_each_term(&normal, |term| push_term(&mut row.terms, term));
+        if grams {
+            for_each_gram(&normal, |gram| push_term(&mut row.grams, gram));
+        }
+    }
+    row
+}
