@@ -10,3 +10,5 @@ python3 -m venv "$dir"
     lmdb==1.3.0 webdataset==1.0.2 pyarrow==26.0.1
 # Vector indexes, and the photographs of benches/images/corpus.py.
 "$dir/bin/pip" install --quiet faiss-cpu==1.15.1 hnswlib==0.8.0 usearch==2.26.6 scikit-image==0.26.0 scikit-learn==1.9.1
+# Keyword search.
+"$dir/bin/pip" install --quiet bm25s==0.3.16 numba jieba==0.42.1 tantivy==0.27.0

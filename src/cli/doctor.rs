@@ -123,10 +123,10 @@ fn round_trip(store: &Store) -> Result<(Verdict, String), Failure> {
     store.remove(&key)?;
     let gone = store.read(&key)?.is_none();
     let found = format!("{}: writes, reads, lists and removes", store.url());
-    match same && listed && gone {
-        true => Ok((Verdict::Good, found)),
-        false => Ok((Verdict::Bad, format!("{}: what was written did not read back, list or go away", store.url()))),
+    if same && listed && gone {
+        return Ok((Verdict::Good, found));
     }
+    Ok((Verdict::Bad, format!("{}: what was written did not read back, list or go away", store.url())))
 }
 
 fn conditional_writes(store: &Store) -> Result<(Verdict, String), Failure> {

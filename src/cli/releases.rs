@@ -62,7 +62,7 @@ pub fn run(args: &ReleasesArgs) -> Result<Output, Failure> {
         Action::Show { release } => show(&find(&store, &pipeline, release.as_deref())?),
         Action::Diff { from, to } => {
             let (from, to) = (find(&store, &pipeline, Some(from))?, find(&store, &pipeline, to.as_deref())?);
-            diff(&from, &to)
+            Ok(diff(&from, &to))
         }
         Action::Tag { release, name } => {
             let fits = |c: char| c.is_ascii_alphanumeric() || ".-_".contains(c);
@@ -141,7 +141,7 @@ fn changes<'a>(from: &'a Release, to: &'a Release) -> Vec<(&'a str, Option<Strin
     stages.into_iter().map(both).filter(|(_, from, to)| from != to).collect()
 }
 
-fn diff(from: &Release, to: &Release) -> Result<Output, Failure> {
+fn diff(from: &Release, to: &Release) -> Output {
     let mut text = format!("release {} to {} of {}\n", from.number, to.number, to.pipeline);
     let changes = changes(from, to);
     if changes.is_empty() {
@@ -154,7 +154,7 @@ fn diff(from: &Release, to: &Release) -> Result<Output, Failure> {
     }
     let rows: Vec<_> =
         changes.iter().map(|(stage, from, to)| json!({ "stage": stage, "from": from, "to": to })).collect();
-    Ok(Output { text, json: json!({ "from": from.number, "to": to.number, "changes": rows }) })
+    Output { text, json: json!({ "from": from.number, "to": to.number, "changes": rows }) }
 }
 
 fn rollback(store: &Store, pipeline: &str, to: &Release) -> Result<Output, Failure> {

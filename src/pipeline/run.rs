@@ -250,6 +250,7 @@ fn keep_telemetry(store: &Store, run_id: &str, context: &StageContext<'_>) -> Re
 }
 
 /// How a run stands.
+#[derive(Clone, Copy)]
 enum Ending<'a> {
     Running,
     Done,

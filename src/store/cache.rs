@@ -46,7 +46,7 @@ impl ArtifactCache {
     }
 
     /// Which of the files are not there as the manifest has them.
-    pub(super) fn missing<'a>(&self, folder: &Path, files: &'a [FileEntry]) -> Vec<&'a FileEntry> {
+    pub(super) fn missing<'a>(folder: &Path, files: &'a [FileEntry]) -> Vec<&'a FileEntry> {
         let checked = checked(folder);
         let is_here = |file: &FileEntry| {
             let length = fs::metadata(folder.join(&file.path)).map(|metadata| metadata.len());
@@ -56,7 +56,7 @@ impl ArtifactCache {
     }
 
     /// Notes that files were found to have their digests.
-    pub(super) fn note(&self, folder: &Path, files: &[&FileEntry]) -> Result<(), StoreError> {
+    pub(super) fn note(folder: &Path, files: &[&FileEntry]) -> Result<(), StoreError> {
         let mut known = checked(folder);
         known.extend(files.iter().map(|file| (file.path.clone(), file.digest.clone())));
         let json =
@@ -77,7 +77,7 @@ impl ArtifactCache {
                 taken.push(file);
             }
         }
-        self.note(&folder, &taken)
+        Self::note(&folder, &taken)
     }
 
     /// Removes the copies that were not used for longest, until the rest fits.

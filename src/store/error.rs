@@ -82,6 +82,8 @@ impl StoreError {
                 object_store::Error::PermissionDenied { .. } | object_store::Error::Unauthenticated { .. } => {
                     ErrorClass::Permission
                 }
+                // The client knows no such error, but only its text.
+                source if source.to_string().contains("BucketName>") => ErrorClass::NotFound,
                 _ => ErrorClass::Temporary,
             },
             Self::Conflict { .. } | Self::Locked { .. } | Self::Held { .. } | Self::Fenced { .. } => {

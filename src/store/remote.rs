@@ -143,7 +143,7 @@ impl RemoteStore {
     /// Copies the files of an artifact into the cache, but for those that are there.
     pub(super) fn fetch_folder(&self, prefix: &str, files: &[FileEntry]) -> Result<PathBuf, StoreError> {
         let folder = self.cache.hold(prefix)?;
-        let missing = self.cache.missing(&folder, files);
+        let missing = ArtifactCache::missing(&folder, files);
         if missing.is_empty() {
             return Ok(folder);
         }
@@ -158,7 +158,7 @@ impl RemoteStore {
         self.runtime.block_on(async {
             futures::stream::iter(transfers).buffer_unordered(CONCURRENCY).try_collect::<Vec<()>>().await
         })?;
-        self.cache.note(&folder, &missing)?;
+        ArtifactCache::note(&folder, &missing)?;
         Ok(folder)
     }
 

@@ -228,7 +228,7 @@ fn garbage_goes_after_its_grace_and_nothing_that_is_named_goes() {
         let later = |days: u64, dry_run| GarbageOptions {
             releases: 1,
             runs: 0,
-            grace: Duration::from_secs(3600),
+            grace: Duration::from_hours(1),
             now: SystemTime::now() + Duration::from_secs(86_400 * days),
             dry_run,
         };

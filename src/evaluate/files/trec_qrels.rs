@@ -8,7 +8,7 @@ use super::trec_run::check_id;
 use super::{FileError, Judgements};
 
 /// Reads qrels, queries in the order in which they first appear. The second column is ignored; a negative relevance
-/// means not relevant, as trec_eval has it.
+/// means not relevant, as `trec_eval` has it.
 pub fn read_qrels(path: &Path) -> Result<Vec<Judgements>, FileError> {
     let mut place: HashMap<String, usize> = HashMap::new();
     let mut qrels: Vec<Judgements> = Vec::new();

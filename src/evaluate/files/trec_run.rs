@@ -7,7 +7,7 @@ use super::FileError;
 use super::lines::each_line;
 use crate::evaluate::Ranking;
 
-/// Reads a run as trec_eval does: ranks and the order of the lines are ignored; documents come by score as f32,
+/// Reads a run as `trec_eval` does: ranks and the order of the lines are ignored; documents come by score as f32,
 /// highest first, and of equal scores by id, the last in byte order first. Queries in the order of their first line.
 pub fn read_run(path: &Path) -> Result<Vec<Ranking>, FileError> {
     let mut place: HashMap<String, usize> = HashMap::new();
@@ -64,9 +64,9 @@ fn repeated(path: &Path, query: &str, document: &str) -> FileError {
     found.err().unwrap_or_else(|| FileError::Empty { path: path.to_owned() })
 }
 
-/// Writes rankings so that trec_eval orders them exactly as they stand.
+/// Writes rankings so that `trec_eval` orders them exactly as they stand.
 ///
-/// trec_eval sorts by score as f32, and equal scores by id in descending byte order. A score stays as it is where that
+/// `trec_eval` sorts by score as f32, and equal scores by id in descending byte order. A score stays as it is where that
 /// keeps its place; where it does not (an equal score with a larger id, a score above the one before, no number), the
 /// next f32 below the score before takes its place.
 pub fn write_run(out: &mut impl Write, path: &Path, rankings: &[Ranking], tag: &str) -> Result<(), FileError> {
@@ -88,7 +88,7 @@ pub fn write_run(out: &mut impl Write, path: &Path, rankings: &[Ranking], tag: &
     Ok(())
 }
 
-/// Whether trec_eval puts the second after the first.
+/// Whether `trec_eval` puts the second after the first.
 fn follows(first: (f32, &str), second: (f32, &str)) -> bool {
     second.0 < first.0 || (second.0 == first.0 && second.1 < first.1)
 }

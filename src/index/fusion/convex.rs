@@ -87,7 +87,7 @@ mod tests {
             vectors: vec![(3, 0.9), (2, 0.8), (1, 0.1)],
             relevant: vec![relevant],
         };
-        // At 0.5 the sums are 0.5, 0.9375 and 0.5; 2 leads from 7/15 of... 0.4 to 0.8 on the grid, and 0.5 is nearest to itself.
+        // Document 2 leads where 0.5 + 0.375 alpha is above both 1 - alpha and alpha: between 4/11 and 4/5.
         assert_eq!(tune_alpha(&[query(2)]), Some(TunedAlpha { alpha: 0.5, mrr: 1.0 }));
         assert!(tune_alpha(&[query(1)]).is_some_and(|tuned| tuned.alpha < 0.4 && tuned.mrr == 1.0));
         assert!(tune_alpha(&[query(3)]).is_some_and(|tuned| tuned.alpha > 0.8 && tuned.mrr == 1.0));

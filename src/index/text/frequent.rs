@@ -1,7 +1,7 @@
 //! Where a frequent term occurs, as one bit per document: looking a document up costs less than walking the postings to it.
 use tantivy::postings::BlockSegmentPostings;
 
-/// A term is frequent if at least one document in so many has it; its bits then take no more than 4 bytes a posting.
+/// A term is frequent if at least one document in so many has it; its bits then take no more than 16 bytes a posting.
 pub const FREQUENT_ONE_IN: usize = 64;
 
 /// The documents of a term.

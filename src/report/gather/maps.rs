@@ -1,4 +1,5 @@
 //! Maps of embeddings, and how similar what belongs together is.
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, HashMap};
 
 use super::{Material, PictureSize, measured_split};
@@ -98,12 +99,13 @@ fn maps(
         let mut tables: BTreeMap<(&String, &str), Embeddings> = BTreeMap::new();
         let mut values = Vec::with_capacity(points.len() * model.dimension);
         for (data, of, kind, at) in &chosen {
-            let key = (*data, kind.as_str());
-            if !tables.contains_key(&key) {
-                let table = material.summary.read(&material.folder, &model.id, data, of.split, *kind)?;
-                tables.insert(key, table);
-            }
-            let row = tables.get(&key).and_then(|table| table.vectors.chunks(table.dimension.max(1)).nth(*at));
+            let table = match tables.entry((*data, kind.as_str())) {
+                Entry::Occupied(known) => known.into_mut(),
+                Entry::Vacant(slot) => {
+                    slot.insert(material.summary.read(&material.folder, &model.id, data, of.split, *kind)?)
+                }
+            };
+            let row = table.vectors.chunks(table.dimension.max(1)).nth(*at);
             values.extend_from_slice(row.unwrap_or_default());
         }
         stages.push((model, values));
