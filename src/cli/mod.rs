@@ -2,6 +2,7 @@
 
 mod analyze;
 mod check;
+mod classify;
 mod compare;
 mod console;
 mod dataset_args;
@@ -107,6 +108,8 @@ enum Command {
     Model(model::ModelArgs),
     /// Encode images and texts into feature files.
     Encode(encode::EncodeArgs),
+    /// Classify images by the names of their classes.
+    Classify(classify::ClassifyArgs),
     /// List devices, compare them with the CPU, and time them.
     Device(device::DeviceCommandArgs),
     /// Write the JSON Schemas of the pipeline file and of all tables.
@@ -150,6 +153,7 @@ pub fn main() -> ExitCode {
         Command::Doctor(args) => doctor::run(&args),
         Command::Model(args) => model::run(&args),
         Command::Encode(args) => encode::run(&args, &console),
+        Command::Classify(args) => classify::run(&args, &console),
         Command::Device(args) => device::run(&args),
         Command::Schema(args) => schema::run(&args),
     };

@@ -1,4 +1,5 @@
 //! `tuwen search`.
+use std::collections::HashSet;
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
 
@@ -7,11 +8,14 @@ use serde_json::{Value, json};
 
 use super::setup::{DeviceArgs, StoreArgs, find_release};
 use super::{Failure, Output};
-use crate::data::{ArtifactKind, ErrorClass, Release};
+use crate::data::{ArtifactKind, ErrorClass, ItemKind, Release, Split};
 use crate::embed::{encode_images, encode_texts};
 use crate::index::{Hit, Query, SearchMode, Searcher};
 use crate::ingest::{Dataset, IngestError, decode};
+use crate::model::nearest::RowSet;
 use crate::model::{Checkpoint, Encoder, Precision};
+use crate::report::{Gallery, HitFacts, render_hits, thumbnail};
+use crate::stage::StageError;
 use crate::store::{Store, StoreError, open_artifact, write_whole};
 
 #[derive(Debug, Args)]
@@ -31,6 +35,12 @@ pub struct SearchArgs {
     /// Name of the pipeline whose release is searched, where the store has several.
     #[arg(long)]
     pipeline: Option<String>,
+    /// Only images that meet this condition over the columns of `images`, e.g. "width >= 200 AND split = 'test'".
+    #[arg(long = "where", value_name = "SQL")]
+    condition: Option<String>,
+    /// Write a page with the found images.
+    #[arg(long, value_name = "FILE")]
+    html: Option<PathBuf>,
     /// Write the found images into this folder.
     #[arg(long, value_name = "FOLDER")]
     save_images: Option<PathBuf>,
@@ -71,7 +81,16 @@ pub fn run(args: &SearchArgs) -> Result<Output, Failure> {
     };
     let model = searcher.about().model.clone();
     let query = Query { text: args.text.as_deref(), vector: vector.as_ref().map(|vector| (vector.as_slice(), &model)) };
-    let hits = searcher.search(query, mode, args.k as usize)?;
+    let allowed = match &args.condition {
+        Some(sql) => Some(rows_where(sql, &searcher, &release, &store)?),
+        None => None,
+    };
+    let hits = searcher.search(query, mode, args.k as usize, allowed.as_ref())?;
+    if let Some(path) = &args.html {
+        let title = args.text.clone().or(args.image.as_ref().map(|path| path.display().to_string()));
+        let page = page(&title.unwrap_or_default(), &hits, &release, &store)?;
+        write_whole(path, page.as_bytes())?;
+    }
     if let Some(folder) = &args.save_images {
         save_images(&hits, folder, &release, &store)?;
     }
@@ -97,13 +116,50 @@ fn encode(args: &SearchArgs, store: &Store, searcher: &Searcher) -> Result<Vec<f
     })
 }
 
+/// The rows whose images meet a condition.
+fn rows_where(sql: &str, searcher: &Searcher, release: &Release, store: &Store) -> Result<RowSet, Failure> {
+    let mut ids = HashSet::new();
+    for (data, key) in release.artifacts.iter().filter(|(_, key)| key.kind == ArtifactKind::Dataset) {
+        let dataset = Dataset::open(&open_artifact(store, key)?)?;
+        for split in Split::ALL {
+            ids.extend(dataset.ids_where(ItemKind::Image, split, sql)?.into_iter().map(|id| format!("{data}/{id}")));
+        }
+    }
+    Ok(searcher.rows_where(|document| ids.contains(&document.id)).map_err(StageError::from)?)
+}
+
+/// The hits with their pictures.
+fn page(title: &str, hits: &[Hit], release: &Release, store: &Store) -> Result<String, Failure> {
+    let mut gallery = Gallery::default();
+    let mut facts = Vec::new();
+    for hit in hits {
+        let url = || {
+            let jpeg = thumbnail(&image_bytes(hit, release, store)?)?;
+            Ok(format!("data:image/jpeg;base64,{}", base64_simd::STANDARD.encode_to_string(jpeg)))
+        };
+        facts.push(HitFacts {
+            id: hit.id.clone(),
+            score: hit.score,
+            text: hit.text.clone(),
+            split: hit.document.split.to_string(),
+            picture: Some(gallery.add(&hit.id, url)?),
+        });
+    }
+    Ok(render_hits(title, &facts, &gallery))
+}
+
+/// The bytes of a found image.
+fn image_bytes(hit: &Hit, release: &Release, store: &Store) -> Result<Vec<u8>, StageError> {
+    let data = &hit.document.data;
+    let missing = || StoreError::NoArtifact { key: data.clone(), store: store.url().to_owned() };
+    let key = release.artifacts.get(data).ok_or_else(missing)?;
+    Dataset::open(&open_artifact(store, key)?)?.image_bytes(&hit.document.image_id)
+}
+
 fn save_images(hits: &[Hit], folder: &Path, release: &Release, store: &Store) -> Result<(), Failure> {
     for (hit, rank) in hits.iter().zip(1..) {
         let data = &hit.document.data;
-        let missing = || StoreError::NoArtifact { key: data.clone(), store: store.url().to_owned() };
-        let key = release.artifacts.get(data).ok_or_else(missing)?;
-        let dataset = Dataset::open(&open_artifact(store, key)?)?;
-        let bytes = dataset.image_bytes(&hit.document.image_id)?;
+        let bytes = image_bytes(hit, release, store)?;
         let (_, format) = decode(&bytes)?;
         let extension = if format == "jpeg" { "jpg" } else { format };
         write_whole(&folder.join(format!("{rank:03}-{data}.{extension}")), &bytes)?;

@@ -105,8 +105,14 @@ impl Searcher {
         &self.about
     }
 
-    /// The best `k` images, best first.
-    pub fn search(&self, query: Query<'_>, mode: SearchMode, k: usize) -> Result<Vec<Hit>, StageError> {
+    /// The best `k` images among the allowed rows, best first.
+    pub fn search(
+        &self,
+        query: Query<'_>,
+        mode: SearchMode,
+        k: usize,
+        allowed: Option<&RowSet>,
+    ) -> Result<Vec<Hit>, StageError> {
         if let Some((_, model)) = query.vector
             && *model != self.about.model
         {
@@ -114,20 +120,35 @@ impl Searcher {
             return Err(IndexError::OtherModel { expected, found }.into());
         }
         let found = match (mode, query.text, query.vector) {
-            (SearchMode::Text, Some(text), _) => self.by_text(text, k)?,
+            (SearchMode::Text, Some(text), _) => self.by_text(text, k, allowed)?,
             (SearchMode::Text, None, _) => {
                 return Err(IndexError::Query { mode: "text", needs: "a text" }.into());
             }
             (_, _, None) => return Err(IndexError::Query { mode: "vector", needs: "a text or an image" }.into()),
             (SearchMode::Vector, _, Some((vector, _))) | (SearchMode::Hybrid, None, Some((vector, _))) => {
-                self.by_vector(vector, k)?
+                self.nearest_of(vector, k, allowed)?
             }
             (SearchMode::Hybrid, Some(text), Some((vector, _))) => {
                 let depth = FUSION_DEPTH.max(k);
-                self.about.fusion.fuse(&self.by_text(text, depth)?, &self.by_vector(vector, depth)?, k)
+                self.about.fusion.fuse(
+                    &self.by_text(text, depth, allowed)?,
+                    &self.nearest_of(vector, depth, allowed)?,
+                    k,
+                )
             }
         };
         found.into_iter().map(|(number, score)| self.hit(number, score)).collect()
+    }
+
+    /// The rows whose images meet a condition.
+    pub fn rows_where(&self, holds: impl Fn(&Document) -> bool) -> Result<RowSet, IndexError> {
+        let mut rows = RowSet::none(self.about.rows);
+        for number in 0..self.about.rows {
+            if holds(&self.keywords.document(number)?) {
+                rows.insert(number);
+            }
+        }
+        Ok(rows)
     }
 
     /// All rows of one split of a data set, in the order of their numbers.
@@ -156,10 +177,6 @@ impl Searcher {
         fields
     }
 
-    fn by_vector(&self, vector: &[f32], k: usize) -> Result<Vec<(usize, f32)>, IndexError> {
-        self.nearest_of(vector, k, None)
-    }
-
     fn nearest_of(&self, vector: &[f32], k: usize, allowed: Option<&RowSet>) -> Result<Vec<(usize, f32)>, IndexError> {
         if vector.len() != self.about.dimension {
             return Err(IndexError::Dimension { expected: self.about.dimension, found: vector.len() });
@@ -168,10 +185,17 @@ impl Searcher {
         Ok(lists.into_iter().flatten().map(|scored| (scored.row as usize, scored.score)).collect())
     }
 
-    fn by_text(&self, text: &str, k: usize) -> Result<Vec<(usize, f32)>, IndexError> {
+    fn by_text(&self, text: &str, k: usize, allowed: Option<&RowSet>) -> Result<Vec<(usize, f32)>, IndexError> {
         let normal = self.analyzer.normalize(text);
         let (terms, grams) = (self.analyzer.terms(text), grams(&normal));
-        self.keywords.search(&terms, &grams, self.about.bigram_weight.unwrap_or_default(), k)
+        // Keywords know no rows: all that are found are looked through where only some may be.
+        let depth = if allowed.is_some() { self.about.rows } else { k };
+        let mut found = self.keywords.search(&terms, &grams, self.about.bigram_weight.unwrap_or_default(), depth)?;
+        if let Some(allowed) = allowed {
+            found.retain(|(row, _)| allowed.contains(*row));
+            found.truncate(k);
+        }
+        Ok(found)
     }
 
     fn hit(&self, number: usize, score: f32) -> Result<Hit, StageError> {

@@ -5,6 +5,7 @@ mod cut_off;
 mod facts;
 mod gallery;
 mod gather;
+mod hits;
 mod html;
 mod json;
 mod map;
@@ -33,6 +34,7 @@ pub use facts::{
 };
 pub use gallery::{Gallery, PictureId};
 pub use gather::thumbnail;
+pub use hits::render_hits;
 pub use html::render_html;
 pub use json::render_json;
 pub use map::{MAP_POINTS, StageVectors, draw_maps, principal_components, spread, tsne};

@@ -82,8 +82,9 @@ impl StoreError {
                 object_store::Error::PermissionDenied { .. } | object_store::Error::Unauthenticated { .. } => {
                     ErrorClass::Permission
                 }
-                // The client knows no such error, but only its text.
-                source if source.to_string().contains("BucketName>") => ErrorClass::NotFound,
+                // Of listings the client gives these as text alone.
+                source if mentions(source, &["NoSuchBucket", "InvalidBucketName"]) => ErrorClass::NotFound,
+                source if mentions(source, &["403 Forbidden", "401 Unauthorized"]) => ErrorClass::Permission,
                 _ => ErrorClass::Temporary,
             },
             Self::Conflict { .. } | Self::Locked { .. } | Self::Held { .. } | Self::Fenced { .. } => {
@@ -95,4 +96,9 @@ impl StoreError {
             _ => ErrorClass::BadInput,
         }
     }
+}
+
+fn mentions(error: &object_store::Error, words: &[&str]) -> bool {
+    let text = error.to_string();
+    words.iter().any(|word| text.contains(word))
 }

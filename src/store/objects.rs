@@ -1,6 +1,7 @@
 //! Connecting to an object store by URL.
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use object_store::aws::AmazonS3Builder;
 use object_store::azure::MicrosoftAzureBuilder;
@@ -8,7 +9,7 @@ use object_store::gcp::GoogleCloudStorageBuilder;
 use object_store::memory::InMemory;
 use object_store::path::Path as Key;
 use object_store::prefix::PrefixStore;
-use object_store::{ObjectStore, ObjectStoreScheme};
+use object_store::{BackoffConfig, ObjectStore, ObjectStoreScheme, RetryConfig};
 use tokio::runtime::{Builder, Runtime};
 use url::Url;
 
@@ -24,16 +25,25 @@ pub(super) fn connect(url: &str) -> Result<Arc<dyn ObjectStore>, StoreError> {
     let object = |source| StoreError::Object { source };
     let objects: Arc<dyn ObjectStore> = match kind {
         ObjectStoreScheme::Memory => Arc::new(InMemory::new()),
-        ObjectStoreScheme::AmazonS3 => Arc::new(AmazonS3Builder::from_env().with_url(url).build().map_err(object)?),
+        ObjectStoreScheme::AmazonS3 => {
+            Arc::new(AmazonS3Builder::from_env().with_url(url).with_retry(retry()).build().map_err(object)?)
+        }
         ObjectStoreScheme::GoogleCloudStorage => {
-            Arc::new(GoogleCloudStorageBuilder::from_env().with_url(url).build().map_err(object)?)
+            Arc::new(GoogleCloudStorageBuilder::from_env().with_url(url).with_retry(retry()).build().map_err(object)?)
         }
         ObjectStoreScheme::MicrosoftAzure => {
-            Arc::new(MicrosoftAzureBuilder::from_env().with_url(url).build().map_err(object)?)
+            Arc::new(MicrosoftAzureBuilder::from_env().with_url(url).with_retry(retry()).build().map_err(object)?)
         }
         _ => return Err(unknown(scheme)),
     };
     Ok(if prefix.as_ref().is_empty() { objects } else { Arc::new(PrefixStore::new(objects, prefix)) })
+}
+
+/// A server that restarts or is too busy is waited for about a minute, at random intervals that grow to ten seconds.
+fn retry() -> RetryConfig {
+    let backoff =
+        BackoffConfig { init_backoff: Duration::from_millis(200), max_backoff: Duration::from_secs(10), base: 2.0 };
+    RetryConfig { backoff, max_retries: 40, retry_timeout: Duration::from_mins(1) }
 }
 
 /// Two threads for transfers.

@@ -65,3 +65,54 @@ fn bad_questions_get_clear_answers() {
     let empty = workspace.tuwen(&["search", "--text", "，。！", "--mode", "text"]).succeeds();
     assert_eq!(empty.stdout.trim(), "nothing found");
 }
+
+#[test]
+fn a_condition_leaves_images_out_and_a_page_shows_what_was_found() {
+    let workspace = Workspace::with_pipeline();
+    workspace.tuwen(&["run", "pipeline.yaml", "--quiet"]).succeeds();
+    let splits = |mode: &str, condition: &str| {
+        let arguments = ["search", "--text", "表面", "--k", "500", "--mode", mode, "--json", "--where", condition];
+        let found = workspace.tuwen(&[&arguments[..], &["--html", "found.html"]].concat()).succeeds().json();
+        let hits = found["hits"].as_array().unwrap().clone();
+        hits.len()
+    };
+    for mode in ["text", "vector", "hybrid"] {
+        let (test, rest) = (splits(mode, "split = 'test'"), splits(mode, "split <> 'test'"));
+        assert!(test > 0 && rest > 0, "{mode}: {test} {rest}");
+        assert_eq!(test + rest, splits(mode, "width > 0"), "{mode}");
+        assert_eq!(splits(mode, "width > 100000"), 0, "{mode}");
+    }
+    splits("text", "split = 'test'");
+    let page = workspace.read("found.html");
+    assert!(page.contains("data:image/jpeg;base64,") && page.contains("表面") && !page.contains("<script"));
+    let wrong = workspace.tuwen(&["search", "--text", "x", "--where", "colour = 1"]);
+    assert!(wrong.code == 65 && wrong.stderr.contains("columns: image_id"), "{} {}", wrong.code, wrong.stderr);
+}
+
+#[test]
+fn images_are_classified_by_the_names_of_their_classes() {
+    let workspace = Workspace::with_pipeline();
+    workspace.tuwen(&["run", "pipeline.yaml", "--quiet", "--until", "first"]).succeeds();
+    workspace.shell(
+        "mkdir -p classes/000 classes/001; i=0; for image in $(find surfaces -name '*.jpg' -o -name '*.png' | sort | head -12); do \
+         cp $image classes/00$((i % 2))/; i=$((i + 1)); done; printf '木纹\n金属\n' >labels.txt; printf '一张{}的照片\n{}\n' >templates.txt; \
+         mv $(dirname $(ls -d artifacts/artifacts/checkpoint/*/train_log.jsonl | head -1)) model",
+    );
+    let arguments = ["classify", "--model", "model", "--images", "classes", "--labels", "labels.txt", "--json"];
+    let own = workspace.tuwen(&[&arguments[..], &["--templates", "templates.txt", "--output", "p.csv"]].concat());
+    let json = own.succeeds().json();
+    assert_eq!(
+        (json["images"].as_u64(), json["classes"].as_u64(), json["top5"].as_f64()),
+        (Some(12), Some(2), Some(1.0))
+    );
+    let table = workspace.read("p.csv");
+    for line in table.lines().skip(1) {
+        let sum: f64 = line.rsplit(',').take(2).map(|value| value.parse::<f64>().unwrap()).sum();
+        assert!((sum - 1.0).abs() < 1e-5, "{line}");
+    }
+    assert_eq!(table.lines().count(), 13);
+    workspace.tuwen(&arguments).succeeds();
+    workspace.write("labels.txt", "木纹\n");
+    let wrong = workspace.tuwen(&arguments);
+    assert!(wrong.code == 65 && wrong.stderr.contains("one name for each folder"), "{}", wrong.stderr);
+}

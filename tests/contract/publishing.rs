@@ -55,7 +55,10 @@ impl FaultStore {
     fn is_hit(&self, every: usize) -> bool {
         let request = self.requests.fetch_add(1, Ordering::Relaxed) as u64 + 1;
         // Spread, so that no fixed sequence of requests meets the same fault for ever.
-        every == 1 || (request.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32).is_multiple_of(every as u64)
+        let mut mixed = request.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        mixed ^= mixed >> 27;
+        every == 1 || mixed.is_multiple_of(every as u64)
     }
 
     fn before(&self) -> Result<()> {
@@ -137,7 +140,7 @@ fn a_request_that_fails_stops_the_work_and_the_same_work_again_ends_the_same() {
     let good = FaultStore::open(Fault::ErrorAfterSuccess(usize::MAX), &folder.path().join("good"));
     let key = sealed(&good, "x");
     let expected = read_manifest(&good, &key).unwrap().unwrap().files;
-    for every in 2..9 {
+    for every in 3..10 {
         let store = FaultStore::open(Fault::Error(every), &folder.path().join(every.to_string()));
         let mut tries = 0;
         let manifest = loop {

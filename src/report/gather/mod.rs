@@ -240,7 +240,7 @@ fn search(
         let vector = encode_texts(&encoder, &[text])?;
         let query = Query { text: Some(text), vector: Some((&vector, &key)) };
         let mut hits = Vec::new();
-        for hit in searcher.search(query, SearchMode::Hybrid, HITS)? {
+        for hit in searcher.search(query, SearchMode::Hybrid, HITS, None)? {
             let document = &hit.document;
             hits.push(HitFacts {
                 id: hit.id.clone(),

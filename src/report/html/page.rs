@@ -51,7 +51,7 @@ pub(super) fn report(facts: &ReportFacts, sections: &[Section], pictures: &Pictu
     }
     let _ = write!(
         page,
-        "</main>\n</div>\n<footer><p>hit@k is the share of queries with a relevant item among the first k of the whole pool (what papers call R@K); mean recall is the mean of hit@1, hit@5 and hit@10. Search is exact unless said otherwise; of equal scores the item that stands first in the table ranks first. Chance is the expectation over random orders. Written by tuwen {}.</p></footer>\n{}<script>{SCRIPT}</script>\n</body>\n</html>\n",
+        "</main>\n</div>\n<footer><p>hit@k is the share of queries with a relevant item among the first k of the whole pool (what papers call R@K); mean recall is the mean of hit@1, hit@5 and hit@10. Search is exact unless said otherwise; of equal scores the greater id ranks first, as with trec_eval. Chance is the expectation over random orders. Written by tuwen {}.</p></footer>\n{}<script>{SCRIPT}</script>\n</body>\n</html>\n",
         env!("CARGO_PKG_VERSION"),
         pictures.definitions()
     );
