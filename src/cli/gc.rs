@@ -1,5 +1,6 @@
 //! `tuwen gc`.
 use std::fmt::Write;
+use std::sync::atomic::AtomicBool;
 use std::time::SystemTime;
 
 use clap::Args;
@@ -7,7 +8,8 @@ use clap::Args;
 use super::setup::{StoreArgs, lease_holder, new_run_id, parse_duration};
 use super::{Failure, Output};
 use crate::data::ErrorClass;
-use crate::store::{GarbageOptions, Lease, collect_garbage, pipelines};
+use crate::pipeline::Raise;
+use crate::store::{GarbageOptions, Lease, StoreError, collect_garbage, pipelines};
 
 #[derive(Debug, Args)]
 pub struct GcArgs {
@@ -34,7 +36,8 @@ pub fn run(args: &GcArgs) -> Result<Output, Failure> {
     let mut leases = Vec::new();
     if !args.dry_run {
         for pipeline in pipelines(&store)? {
-            leases.push(Lease::take(&store, &pipeline, &holder)?);
+            let lease = Lease::take(&store, &pipeline, &holder)?;
+            leases.push((pipeline, lease));
         }
     }
     let options = GarbageOptions {
@@ -44,7 +47,22 @@ pub fn run(args: &GcArgs) -> Result<Output, Failure> {
         now: SystemTime::now(),
         dry_run: args.dry_run,
     };
-    let stats = collect_garbage(&store, &options)?;
+    let still_ours = || {
+        for (pipeline, lease) in &leases {
+            if !lease.is_ours()? {
+                return Err(StoreError::Fenced { pipeline: pipeline.clone() });
+            }
+        }
+        Ok(())
+    };
+    let end = AtomicBool::new(false);
+    let stats = std::thread::scope(|scope| {
+        let _raise = Raise(&end);
+        for (_, lease) in &leases {
+            scope.spawn(|| lease.keep(&end));
+        }
+        collect_garbage(&store, &options, &still_ours)
+    })?;
     let mut text = String::new();
     let verb = if args.dry_run { "would be removed" } else { "removed" };
     for prefix in stats.removed.iter().chain(&stats.removed_releases) {

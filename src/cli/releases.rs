@@ -5,12 +5,12 @@ use std::fmt::Write;
 use clap::{Args, Subcommand};
 use serde_json::json;
 
-use super::setup::{StoreArgs, find_pipeline, new_run_id};
+use super::setup::{StoreArgs, find_pipeline, lease_holder, new_run_id};
 use super::{Failure, Output};
 use crate::data::{ErrorClass, Release};
 use crate::store::{
-    Publication, Store, latest_release, numbered_release, publish, read_manifest, release_numbers, set_tag,
-    tagged_releases,
+    ConditionalWrites, Lease, Publication, Store, latest_release, numbered_release, publish, read_manifest,
+    release_numbers, set_tag, tagged_releases,
 };
 
 #[derive(Debug, Args)]
@@ -158,6 +158,8 @@ fn diff(from: &Release, to: &Release) -> Output {
 }
 
 fn rollback(store: &Store, pipeline: &str, to: &Release) -> Result<Output, Failure> {
+    let run_id = new_run_id()?;
+    let _lease = Lease::take(store, pipeline, &lease_holder(&run_id))?;
     for (stage, key) in &to.artifacts {
         if read_manifest(store, key)?.is_none() {
             let message = format!("release {} cannot come back: {key} of stage `{stage}` was collected", to.number);
@@ -165,11 +167,12 @@ fn rollback(store: &Store, pipeline: &str, to: &Release) -> Result<Output, Failu
         }
     }
     let base = release_numbers(store, pipeline)?.pop().unwrap_or(0);
+    ConditionalWrites::require(store)?;
     let publication = Publication {
         pipeline,
         artifacts: to.artifacts.clone(),
         base,
-        run_id: Some(new_run_id()?),
+        run_id: Some(run_id),
         rollback_to: Some(to.number),
         gate: None,
     };

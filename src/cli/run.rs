@@ -1,7 +1,7 @@
 //! `tuwen run FILE`.
 use std::fmt::Write;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
 use clap::{Args, ValueEnum};
@@ -15,7 +15,7 @@ use super::setup::{
 use super::{Failure, Output};
 use crate::data::{ArtifactKind, ErrorClass};
 use crate::evaluate::{ALL_QUERIES, Score, read_scores};
-use crate::pipeline::{RunOptions, RunOutcome, Unfinished, compile};
+use crate::pipeline::{Raise, RunOptions, RunOutcome, Unfinished, compile};
 use crate::stage::Monitor;
 use crate::store::{Lease, Store, StoreError, open_artifact};
 
@@ -148,9 +148,8 @@ fn keeping<T>(lease: Option<&Lease<'_>>, work: impl FnOnce() -> T) -> T {
     let end = AtomicBool::new(false);
     std::thread::scope(|scope| {
         scope.spawn(|| lease.keep(&end));
-        let result = work();
-        end.store(true, Ordering::Relaxed);
-        result
+        let _raise = Raise(&end);
+        work()
     })
 }
 

@@ -1,10 +1,10 @@
 //! Whether what a plan made may take the place of what is published.
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use super::plan::{Plan, Step};
 use super::spec::StageSpec;
 use crate::data::ErrorClass;
-use crate::evaluate::{GateSpec, OutcomeGroup, Paired, ResamplingOptions, read_outcomes};
+use crate::evaluate::{GateSpec, Outcome, OutcomeGroup, Paired, ResamplingOptions, read_outcomes};
 use crate::stage::StageError;
 use crate::store::{Store, open_artifact};
 
@@ -40,9 +40,26 @@ fn judge(gate: &GateSpec, step: &Step, before: &Groups, after: &Groups) -> Resul
             said.push((format!("{place}: not measured in the published release"), true));
             continue;
         };
-        let paired = Paired::join(&published.outcomes, &candidate.outcomes)?;
+        // A query with other labels than before is another query.
+        let labels: HashMap<&str, usize> =
+            published.outcomes.iter().map(|outcome| (outcome.query.as_str(), outcome.ideal.len())).collect();
+        let is_same = |outcome: &&Outcome| labels.get(outcome.query.as_str()) == Some(&outcome.ideal.len());
+        let same: Vec<Outcome> = candidate.outcomes.iter().filter(is_same).cloned().collect();
+        if same.is_empty() {
+            said.push((format!("{place}: no query is that of the published release"), false));
+            continue;
+        }
+        let paired = Paired::join(&published.outcomes, &same)?;
         let judgement = gate.judge(&paired, ResamplingOptions::default());
-        said.push((format!("{place}: {}", judgement.sentence), judgement.passed));
+        let left_out = candidate.outcomes.len() - same.len();
+        let note = if left_out > 0 { format!(" ({left_out} new or changed queries left out)") } else { String::new() };
+        said.push((format!("{place}: {}{note}", judgement.sentence), judgement.passed));
+    }
+    for ((dataset, direction), published) in before {
+        if gate.concerns(dataset, published.direction) && !after.contains_key(&(dataset.clone(), direction.clone())) {
+            let place = format!("{} of {dataset}, {direction}", step.stage.id);
+            said.push((format!("{place}: measured in the published release, and not any more"), false));
+        }
     }
     if said.is_empty() {
         let message = format!("stage `{}`: no measurement meets the gate on {}", step.stage.id, gate.metric);

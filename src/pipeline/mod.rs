@@ -19,5 +19,5 @@ pub use resolve::Resolved;
 pub use run::{RunOptions, RunOutcome, StepOutcome, Unfinished, open_inputs, publish_outcome, run};
 pub use schema::{NAME_PATTERN, pipeline_schema};
 pub use spec::{DEFAULT_SEED, Need, PIPELINE_VERSION, PipelineSpec, StageEntry, StageKind, StageSpec};
-pub use transfer::{folder_bytes, watch};
+pub use transfer::{Raise, folder_bytes, watch};
 pub use verify::{Finding, VerifyStats, verify};

@@ -148,13 +148,12 @@ pub fn publish_outcome(
             return Err(StageError::new(ErrorClass::Temporary, message));
         }
     }
-    if artifacts != plan.published && !options.allow_weak_store {
-        let found = ConditionalWrites::of(store)?;
-        if found != ConditionalWrites::Atomic {
-            return Err(StoreError::WeakStore { url: store.url().to_owned(), found: found.to_string() }.into());
-        }
+    // What is published already is not judged against itself.
+    let is_new = artifacts != plan.published;
+    if is_new && !options.allow_weak_store {
+        ConditionalWrites::require(store)?;
     }
-    let gate = judge_gates(plan, store)?;
+    let gate = if is_new { judge_gates(plan, store)? } else { None };
     if let Some(lease) = lease
         && !lease.is_ours()?
     {

@@ -32,10 +32,18 @@ pub fn watch<T>(
                 }
             }
         });
-        let result = work();
-        done.store(true, Ordering::Relaxed);
-        result
+        let _raise = Raise(&done);
+        work()
     })
+}
+
+/// Raises a flag when it goes, however the work beside it ended.
+pub struct Raise<'a>(pub &'a AtomicBool);
+
+impl Drop for Raise<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
 }
 
 /// Bytes of all files below a folder.

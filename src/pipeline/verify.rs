@@ -84,7 +84,7 @@ fn check_files(
     let mut listed: BTreeMap<String, u64> = BTreeMap::new();
     for file in &manifest.files {
         let prefix = file.home.as_ref().unwrap_or(key).prefix();
-        let path = format!("{prefix}/{}", file.path);
+        let path = store.file_key(&prefix, file);
         if !listed.contains_key(&path) {
             listed.extend(store.objects(&prefix)?.into_iter().map(|object| (object.key, object.bytes)));
         }

@@ -1,6 +1,6 @@
 //! A report for spreadsheets: one row per score, with its interval.
 use super::ReportFacts;
-use super::facts::ScoreFacts;
+use crate::evaluate::Score;
 use crate::stage::StageError;
 
 const COLUMNS: [&str; 11] =
@@ -18,7 +18,7 @@ pub fn render_csv(facts: &ReportFacts) -> Result<String, StageError> {
     String::from_utf8(bytes).map_err(|error| StageError::internal(error.to_string()))
 }
 
-fn row(score: &ScoreFacts) -> [String; 11] {
+fn row(score: &Score) -> [String; 11] {
     let end = |value: Option<f64>| value.map_or(String::new(), |value| value.to_string());
     [
         score.model.clone(),

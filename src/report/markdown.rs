@@ -2,9 +2,9 @@
 use std::fmt::Write;
 
 use super::ReportFacts;
-use super::facts::{ChangeFacts, ScoreFacts, direction_words};
+use super::facts::{ChangeFacts, direction_words};
 use super::html::{p_value, points, sign};
-use crate::evaluate::Direction;
+use crate::evaluate::{Direction, Score};
 
 /// The whole report. Texts of the data are escaped where they would end a cell or begin markup.
 pub fn render_markdown(facts: &ReportFacts) -> String {
@@ -59,7 +59,7 @@ pub fn score_table(facts: &ReportFacts, dataset: &str, direction: &str) -> Strin
 }
 
 /// `51.0 (47–55)`, or a dash.
-fn value(score: Option<&ScoreFacts>) -> String {
+fn value(score: Option<&Score>) -> String {
     let Some(score) = score else { return "–".to_owned() };
     let range = match (score.lower, score.upper) {
         (Some(lower), Some(upper)) => format!(" ({:.0}–{:.0})", 100.0 * lower, 100.0 * upper),

@@ -2,11 +2,12 @@
 use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::Write;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::time::SystemTime;
 
-use super::{StoreError, write_whole};
+use super::{StoreError, new_nonce, write_whole};
 use crate::data::FileEntry;
 
 /// Digests of the files that were checked, beside them.
@@ -39,6 +40,13 @@ impl ArtifactCache {
         let path = folder.join(USED_FILE);
         let mut used = File::create(&path).map_err(StoreError::io(&path))?;
         used.lock_shared().map_err(StoreError::io(&path))?;
+        let inode = |metadata: fs::Metadata| (metadata.dev(), metadata.ino());
+        let is_there = fs::metadata(&path).map(inode).ok() == used.metadata().map(inode).ok();
+        if !is_there {
+            // Somebody moved the folder away between opening and locking.
+            drop(in_use);
+            return self.hold(prefix);
+        }
         // Writing moves the file's time, which only orders what may go first.
         used.write_all(b"in use\n").map_err(StoreError::io(&path))?;
         in_use.insert(folder.clone(), used);
@@ -96,10 +104,12 @@ impl ArtifactCache {
             if total <= limit {
                 break;
             }
-            let used = copy.join(USED_FILE);
-            let free = File::open(&used).is_ok_and(|file| file.try_lock().is_ok());
-            if free {
-                fs::remove_dir_all(&copy).map_err(StoreError::io(&copy))?;
+            // Held until the folder is gone from its place, so that nobody can begin to use it meanwhile.
+            let Ok(used) = File::open(copy.join(USED_FILE)) else { continue };
+            let gone = copy.with_extension(new_nonce()?);
+            if used.try_lock().is_ok() && fs::rename(&copy, &gone).is_ok() {
+                // What is left of it is in nobody's way.
+                let _ = fs::remove_dir_all(&gone);
                 total -= bytes;
             }
         }

@@ -12,6 +12,9 @@ use crate::data::{ArtifactKey, Manifest};
 /// When each unnamed artifact was first seen so.
 const MARKS: &str = "gc/marks.json";
 
+/// A run that is said to be at work since then was killed.
+const FORGOTTEN: Duration = Duration::from_hours(30 * 24);
+
 /// What is kept.
 #[derive(Debug, Clone)]
 pub struct GarbageOptions {
@@ -45,43 +48,66 @@ struct Marks {
     first_seen: BTreeMap<String, u64>,
 }
 
-/// Collects the garbage of a store. Of an artifact the manifest goes first, so that nobody can begin to use what is
-/// only half there.
-pub fn collect_garbage(store: &Store, options: &GarbageOptions) -> Result<GarbageStats, StoreError> {
+/// Collects the garbage of a store. All manifests go before any other object, so that nobody can begin to use what is only
+/// half there, and an interrupted call leaves nothing that looks whole. `still_ours` is asked before every artifact.
+pub fn collect_garbage(
+    store: &Store,
+    options: &GarbageOptions,
+    still_ours: &dyn Fn() -> Result<(), StoreError>,
+) -> Result<GarbageStats, StoreError> {
     let mut stats = GarbageStats::default();
-    let (mut live, old_releases) = named(store, options)?;
+    let (mut live, _) = named(store, options)?;
     close_over_homes(store, &mut live)?;
     stats.live_artifacts = live.len() as u64;
     let marks: Marks = read_json(store, MARKS)?.unwrap_or_default();
     let now = seconds(options.now);
     let mut next = Marks::default();
-    for (prefix, objects) in artifacts(store)? {
-        if live.contains(&prefix) {
-            continue;
-        }
+    let mut condemned = Vec::new();
+    for (prefix, objects) in artifacts(store)?.into_iter().filter(|(prefix, _)| !live.contains(prefix)) {
         let first_seen = marks.first_seen.get(&prefix).copied().unwrap_or(now);
+        next.first_seen.insert(prefix.clone(), first_seen);
         let newest = objects.iter().map(|object| seconds(object.modified)).max().unwrap_or(0);
         let age = now.saturating_sub(first_seen.max(newest));
         // A mark of this very call is no mark yet: somebody may be about to name the artifact.
-        let marked = marks.first_seen.contains_key(&prefix);
-        if !marked || age < options.grace.as_secs() {
-            next.first_seen.insert(prefix.clone(), first_seen);
+        if marks.first_seen.contains_key(&prefix) && age >= options.grace.as_secs() {
+            condemned.push((prefix, objects));
+        } else {
             stats.waiting.push(prefix);
-            continue;
         }
-        if !options.dry_run {
+    }
+    // What waits may still be named, and needs the files that it shares.
+    let mut waiting: BTreeSet<String> = stats.waiting.iter().cloned().collect();
+    close_over_homes(store, &mut waiting)?;
+    let (kept, mut condemned): (Vec<_>, Vec<_>) =
+        condemned.into_iter().partition(|(prefix, _)| waiting.contains(prefix));
+    stats.waiting.extend(kept.into_iter().map(|(prefix, _)| prefix));
+    if !options.dry_run {
+        let mut rest = Vec::new();
+        for (prefix, objects) in std::mem::take(&mut condemned) {
+            still_ours()?;
             if names_now(store, options, &prefix)? {
                 continue;
             }
-            remove(store, &objects)?;
+            let is_manifest = |object: &StoredObject| object.key == format!("{prefix}/manifest.json");
+            objects.iter().filter(|object| is_manifest(object)).try_for_each(|object| store.remove(&object.key))?;
+            rest.push((prefix, objects));
         }
+        condemned = rest;
+        for (_, objects) in &condemned {
+            still_ours()?;
+            objects.iter().try_for_each(|object| store.remove(&object.key))?;
+        }
+    }
+    for (prefix, objects) in condemned {
+        next.first_seen.remove(&prefix);
         stats.removed_bytes += objects.iter().map(|object| object.bytes).sum::<u64>();
         stats.removed.push(prefix);
     }
+    // As they stand now: a tag may have come meanwhile.
+    let (_, old_releases) = named(store, options)?;
     if !options.dry_run {
-        for key in &old_releases {
-            store.remove(key)?;
-        }
+        still_ours()?;
+        old_releases.iter().try_for_each(|key| store.remove(key))?;
         let json = serde_json::to_vec(&next).map_err(|source| StoreError::Json { key: MARKS.to_owned(), source })?;
         store.replace(MARKS, &json)?;
     }
@@ -115,8 +141,18 @@ fn named(store: &Store, options: &GarbageOptions) -> Result<(BTreeSet<String>, V
     let is_record = |object: &StoredObject| object.key.matches('/').count() == 1 && object.key.ends_with(".json");
     let mut runs: Vec<StoredObject> = store.objects("runs")?.into_iter().filter(is_record).collect();
     runs.sort_by_key(|run| std::cmp::Reverse(run.modified));
-    for run in runs.iter().take(options.runs) {
+    for (at, run) in runs.iter().enumerate() {
+        let old = options.now.duration_since(run.modified).is_ok_and(|age| age > FORGOTTEN);
+        if at >= options.runs && old {
+            break;
+        }
         let record: Option<serde_json::Value> = read_json(store, &run.key)?;
+        // A run at work keeps what it names, however many came after it.
+        let is_running =
+            record.as_ref().is_some_and(|record| record.get("state").is_some_and(|state| state == "running"));
+        if at >= options.runs && !is_running {
+            continue;
+        }
         let steps = record.as_ref().and_then(|record| record.get("steps")?.as_array()).into_iter().flatten();
         for step in steps {
             let key = step.get("artifact").cloned().and_then(|key| serde_json::from_value::<ArtifactKey>(key).ok());
@@ -150,13 +186,6 @@ fn artifacts(store: &Store) -> Result<BTreeMap<String, Vec<StoredObject>>, Store
         }
     }
     Ok(found)
-}
-
-fn remove(store: &Store, objects: &[StoredObject]) -> Result<(), StoreError> {
-    let is_manifest = |object: &&StoredObject| object.key.ends_with("/manifest.json");
-    let manifest = objects.iter().find(is_manifest);
-    let rest = objects.iter().filter(|object| !is_manifest(object));
-    manifest.into_iter().chain(rest).try_for_each(|object| store.remove(&object.key))
 }
 
 fn seconds(time: SystemTime) -> u64 {

@@ -197,6 +197,22 @@ impl Store {
         }
     }
 
+    /// The key of a file of the artifact at `prefix`.
+    pub fn file_key(&self, prefix: &str, file: &FileEntry) -> String {
+        match &self.backend {
+            Backend::Local(_) => format!("{prefix}/{}", file.path),
+            Backend::Remote(_) => remote::object_key(prefix, file),
+        }
+    }
+
+    /// Keeps what was made in `folder` as the copy of the sealed artifact at `prefix`.
+    fn adopt(&self, folder: &Path, files: &[FileEntry], prefix: &str) -> Result<(), StoreError> {
+        match &self.backend {
+            Backend::Local(_) => Ok(()),
+            Backend::Remote(remote) => remote.adopt(folder, files, prefix),
+        }
+    }
+
     /// A local folder with the files of `prefix`.
     fn local_folder(&self, prefix: &str, files: &[FileEntry]) -> Result<PathBuf, StoreError> {
         match &self.backend {

@@ -19,6 +19,14 @@ pub enum ConditionalWrites {
 }
 
 impl ConditionalWrites {
+    /// An error where publishing could not be relied on.
+    pub fn require(store: &Store) -> Result<(), StoreError> {
+        match Self::of(store)? {
+            Self::Atomic => Ok(()),
+            found => Err(StoreError::WeakStore { url: store.url().to_owned(), found: found.to_string() }),
+        }
+    }
+
     /// Tries it out below `probe/`, which is empty again afterwards. A local folder needs no trial: a hard link fails if
     /// its name exists.
     pub fn of(store: &Store) -> Result<Self, StoreError> {

@@ -26,6 +26,12 @@ pub(super) struct RemoteStore {
     pub(super) traffic: Arc<Traffic>,
 }
 
+/// Where a file of an artifact lies. With its digest in the key, two runs that make the same artifact differently at the same
+/// time do not write over each other: the manifest that is sealed first names its own files.
+pub(super) fn object_key(prefix: &str, file: &FileEntry) -> String {
+    format!("{prefix}/{}/{}", file.digest, file.path)
+}
+
 impl RemoteStore {
     pub(super) fn new(objects: Arc<dyn ObjectStore>, options: &StoreOptions) -> Result<Self, StoreError> {
         let cache = ArtifactCache::new(options.cache.join("objects"), options.cache_bytes);
@@ -128,15 +134,20 @@ impl RemoteStore {
         self.runtime.block_on(digest_object(&self.objects, &key, bytes, &self.traffic))
     }
 
-    /// Sends the files of an artifact; afterwards its copy here is the one that was made.
+    /// Sends the files of an artifact.
     pub(super) fn put_files(&self, folder: &Path, files: &[FileEntry], prefix: &str) -> Result<(), StoreError> {
         let transfers = files.iter().map(|file| async move {
-            let key = parse_key(&format!("{prefix}/{}", file.path))?;
+            let key = parse_key(&object_key(prefix, file))?;
             upload(self.objects.as_ref(), &folder.join(&file.path), &key, &self.traffic).await
         });
         self.runtime.block_on(async {
             futures::stream::iter(transfers).buffer_unordered(CONCURRENCY).try_collect::<Vec<()>>().await
         })?;
+        Ok(())
+    }
+
+    /// Makes the files of an artifact that was made here its copy.
+    pub(super) fn adopt(&self, folder: &Path, files: &[FileEntry], prefix: &str) -> Result<(), StoreError> {
         self.cache.adopt(folder, prefix, files)
     }
 
@@ -151,7 +162,7 @@ impl RemoteStore {
         let transfers = missing.iter().map(|file| {
             let path = folder.join(&file.path);
             async move {
-                let key = parse_key(&format!("{prefix}/{}", file.path))?;
+                let key = parse_key(&object_key(prefix, file))?;
                 download(&self.objects, &key, file, &path, &self.traffic).await
             }
         });

@@ -61,6 +61,7 @@ pub fn seal(
         return Ok(manifest);
     }
     store.put_folder(folder, &files, &artifact.prefix())?;
+    let own = files.clone();
     files.extend(shared);
     files.sort_by(|a, b| a.path.cmp(&b.path));
     let manifest = Manifest {
@@ -77,7 +78,10 @@ pub fn seal(
     };
     let key = manifest_key(artifact);
     match store.create(&key, &to_json(&key, &manifest)?)? {
-        Created::Ours => Ok(manifest),
+        Created::Ours => {
+            store.adopt(folder, &own, &artifact.prefix())?;
+            Ok(manifest)
+        }
         Created::Taken => read_manifest(store, artifact)?.ok_or(StoreError::Conflict { key }),
     }
 }

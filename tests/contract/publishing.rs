@@ -235,10 +235,10 @@ fn garbage_goes_after_its_grace_and_nothing_that_is_named_goes() {
             now: SystemTime::now() + Duration::from_secs(86_400 * days),
             dry_run,
         };
-        let marked = collect_garbage(store, &later(1, false)).unwrap();
+        let marked = collect_garbage(store, &later(1, false), &|| Ok(())).unwrap();
         assert_eq!((marked.removed.len(), marked.waiting.len(), marked.live_artifacts), (0, 2, 2));
-        let foretold = collect_garbage(store, &later(2, true)).unwrap();
-        let removed = collect_garbage(store, &later(2, false)).unwrap();
+        let foretold = collect_garbage(store, &later(2, true), &|| Ok(())).unwrap();
+        let removed = collect_garbage(store, &later(2, false), &|| Ok(())).unwrap();
         assert_eq!(foretold.removed, removed.removed, "a dry run says exactly what happens");
         assert_eq!(removed.removed.len(), 2);
         for (name, there) in [("old", false), ("orphan", false), ("tagged", true), ("current", true)] {

@@ -11,14 +11,14 @@ use serde::Serialize;
 
 use super::gallery::Gallery;
 use super::quality::LeakFacts;
-use crate::evaluate::{ALL_QUERIES, CHANCE};
+use crate::evaluate::{ALL_QUERIES, Attribution, CHANCE, Score};
 
 pub use about::{AboutFacts, ArtifactFacts, GateFacts};
 pub use case::{CaseFacts, CaseHit, CaseStage, RankChange, RankFacts, Truth};
 pub use data::{ClassificationFacts, Confusion, DatasetFacts};
 pub use map::{MapFacts, MapPoint, MapStage, PointKind};
-pub use score::{ChangeFacts, RecallCurve, ScoreFacts, ScoreHistogram, Verdict};
-pub use search::{AttributionFacts, ChurnFacts, HitFacts, Losses, QueryFacts, SystemHits, TimingFacts, TimingKind};
+pub use score::{ChangeFacts, RecallCurve, ScoreHistogram, Verdict};
+pub use search::{ChurnFacts, HitFacts, QueryFacts, TimingFacts, TimingKind};
 pub use training::{Curve, ModelFacts};
 
 /// The content of a report. What is empty or absent has no section.
@@ -29,7 +29,7 @@ pub struct ReportFacts {
     pub datasets: Vec<DatasetFacts>,
     /// In the order of the stages, the untrained model first.
     pub models: Vec<ModelFacts>,
-    pub scores: Vec<ScoreFacts>,
+    pub scores: Vec<Score>,
     /// Every stage against the best earlier one, per data set and direction.
     pub forgetting: Vec<ChangeFacts>,
     /// Every stage against the one before it, per data set, direction and metric.
@@ -44,7 +44,7 @@ pub struct ReportFacts {
     /// Best and worst queries per data set.
     pub ranks: Vec<RankFacts>,
     pub histograms: Vec<ScoreHistogram>,
-    pub attribution: Vec<AttributionFacts>,
+    pub attribution: Vec<Attribution>,
     pub churn: Vec<ChurnFacts>,
     pub classification: Vec<ClassificationFacts>,
     /// The queries of the YAML against the published index.
@@ -58,19 +58,12 @@ pub struct ReportFacts {
 
 impl ReportFacts {
     /// One cell of the matrix.
-    pub fn score(&self, model: &str, dataset: &str, direction: &str, metric: &str) -> Option<&ScoreFacts> {
+    pub fn score(&self, model: &str, dataset: &str, direction: &str, metric: &str) -> Option<&Score> {
         self.score_of(ALL_QUERIES, model, dataset, direction, metric)
     }
 
     /// The same over a subset of the queries.
-    pub fn score_of(
-        &self,
-        subset: &str,
-        model: &str,
-        dataset: &str,
-        direction: &str,
-        metric: &str,
-    ) -> Option<&ScoreFacts> {
+    pub fn score_of(&self, subset: &str, model: &str, dataset: &str, direction: &str, metric: &str) -> Option<&Score> {
         self.scores.iter().find(|score| {
             score.subset == subset
                 && score.model == model

@@ -2,47 +2,10 @@
 use serde::Serialize;
 
 use super::super::cut_off::CutOff;
-use crate::evaluate::{Direction, Score};
+use crate::evaluate::Direction;
 
 /// A changed value counts as changed below this p value.
 const SIGNIFICANCE: f64 = 0.05;
-
-/// One value and its 95 % confidence interval.
-#[derive(Debug, Clone, Serialize)]
-pub struct ScoreFacts {
-    /// Id of the model's stage, or `chance`.
-    pub model: String,
-    pub dataset: String,
-    pub split: String,
-    pub subset: String,
-    pub direction: String,
-    pub metric: String,
-    /// A fraction in 0..=1.
-    pub value: f64,
-    /// Ends of the interval; absent where none was computed, as for chance.
-    pub lower: Option<f64>,
-    pub upper: Option<f64>,
-    pub queries: u64,
-    pub documents: u64,
-}
-
-impl From<Score> for ScoreFacts {
-    fn from(score: Score) -> Self {
-        Self {
-            model: score.model,
-            dataset: score.dataset,
-            split: score.split,
-            subset: score.subset,
-            direction: score.direction,
-            metric: score.metric,
-            value: score.value,
-            lower: score.lower,
-            upper: score.upper,
-            queries: score.queries,
-            documents: score.documents,
-        }
-    }
-}
 
 /// One checkpoint against an earlier one, over the same queries.
 #[derive(Debug, Clone, Serialize)]

@@ -21,39 +21,6 @@ pub struct HitFacts {
     pub picture: Option<PictureId>,
 }
 
-/// Text → image over one data set by every way of searching.
-#[derive(Debug, Clone, Serialize)]
-pub struct AttributionFacts {
-    pub dataset: String,
-    pub queries: u64,
-    /// Ways that were measured: `exact`, `approximate`, `keywords`, `hybrid`, in this order.
-    pub systems: Vec<SystemHits>,
-    /// Why the hybrid search misses at 10.
-    pub losses: Option<Losses>,
-}
-
-/// Fractions of the queries, in 0..=1.
-#[derive(Debug, Clone, Serialize)]
-pub struct SystemHits {
-    pub system: String,
-    pub hit1: f64,
-    pub hit5: f64,
-    pub hit10: f64,
-}
-
-/// Queries without a relevant image among the first ten of the hybrid search, each counted once.
-#[derive(Debug, Clone, Copy, Default, Serialize)]
-pub struct Losses {
-    /// Exact search does not find it, and neither do the keywords.
-    pub encoder: u64,
-    /// Exact search finds it, approximate search does not.
-    pub index: u64,
-    /// Only keywords could have found it: a token that the vocabulary or the segmentation lost.
-    pub tokenizer: u64,
-    /// Vectors or keywords find it, their fusion does not.
-    pub fusion: u64,
-}
-
 /// How many of the ten nearest stay from one stage to the next.
 #[derive(Debug, Clone, Serialize)]
 pub struct ChurnFacts {

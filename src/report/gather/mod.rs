@@ -12,10 +12,7 @@ use image::codecs::jpeg::JpegEncoder;
 use serde_json::Value;
 
 use super::ReportSpec;
-use super::facts::{
-    AboutFacts, ArtifactFacts, AttributionFacts, Curve, DatasetFacts, HitFacts, ModelFacts, QueryFacts, ReportFacts,
-    ScoreFacts, SystemHits,
-};
+use super::facts::{AboutFacts, ArtifactFacts, Curve, DatasetFacts, HitFacts, ModelFacts, QueryFacts, ReportFacts};
 use super::gallery::{Gallery, PictureId};
 use super::quality::{contact_sheet, leak_facts};
 use crate::data::{ArtifactKind, Split};
@@ -81,7 +78,7 @@ pub(super) fn gather(spec: &ReportSpec, context: &StageContext<'_>) -> Result<Re
         about: about(context),
         datasets,
         models,
-        scores: scores.into_iter().map(ScoreFacts::from).collect(),
+        scores,
         forgetting,
         comparisons,
         curves,
@@ -90,7 +87,7 @@ pub(super) fn gather(spec: &ReportSpec, context: &StageContext<'_>) -> Result<Re
         cases,
         ranks,
         histograms,
-        attribution: read_attribution(scored)?.into_iter().map(AttributionFacts::from).collect(),
+        attribution: read_attribution(scored)?,
         churn,
         queries,
         leaks,
@@ -273,26 +270,4 @@ fn small_jpeg(bytes: &[u8], side: u32, quality: u8) -> Result<Vec<u8>, StageErro
     let encoder = JpegEncoder::new_with_quality(&mut jpeg, quality);
     small.to_rgb8().write_with_encoder(encoder).map_err(broken)?;
     Ok(jpeg.into_inner())
-}
-
-impl From<crate::evaluate::Attribution> for AttributionFacts {
-    fn from(found: crate::evaluate::Attribution) -> Self {
-        let system = |hits: crate::evaluate::SystemHits| SystemHits {
-            system: hits.system,
-            hit1: hits.hit1,
-            hit5: hits.hit5,
-            hit10: hits.hit10,
-        };
-        Self {
-            dataset: found.dataset,
-            queries: found.queries,
-            systems: found.systems.into_iter().map(system).collect(),
-            losses: found.losses.map(|losses| super::facts::Losses {
-                encoder: losses.encoder,
-                index: losses.index,
-                tokenizer: losses.tokenizer,
-                fusion: losses.fusion,
-            }),
-        }
-    }
 }

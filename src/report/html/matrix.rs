@@ -1,11 +1,11 @@
 //! Stage × data set, from stage to stage, and every metric.
 use std::fmt::Write;
 
-use super::super::facts::{ReportFacts, ScoreFacts, direction_words};
+use super::super::facts::{ReportFacts, direction_words};
 use super::super::svg::{Chart, Line, escape};
 use super::words::interval;
 use super::{Table, figure, percent};
-use crate::evaluate::Direction;
+use crate::evaluate::{Direction, Score};
 
 /// The metric of the overview.
 pub(super) const OVERVIEW: &str = "mean_recall";
@@ -51,7 +51,7 @@ fn matrix(facts: &ReportFacts) -> String {
 }
 
 /// Value over its interval, shaded by the value.
-fn cell(score: Option<&ScoreFacts>, own: bool) -> String {
+fn cell(score: Option<&Score>, own: bool) -> String {
     let Some(score) = score else { return "<td>–</td>".to_owned() };
     let range = interval(score.lower, score.upper).map_or(String::new(), |range| format!("<small>{range}</small>"));
     let (class, mark) = if own {

@@ -1,7 +1,7 @@
 //! Scores, their changes and how stages were trained.
 use super::super::facts::*;
 use super::{DATASETS, Dice, METRICS, MODELS};
-use crate::evaluate::{ALL_QUERIES, CHANCE, Direction, UNLEAKED_QUERIES};
+use crate::evaluate::{ALL_QUERIES, CHANCE, Direction, Score, UNLEAKED_QUERIES};
 
 pub(super) fn models() -> Vec<ModelFacts> {
     let model = |(at, id): (usize, &&str)| ModelFacts {
@@ -22,7 +22,7 @@ pub(super) fn level(stage: usize, data: usize) -> f64 {
     }
 }
 
-pub(super) fn scores(dice: &mut Dice) -> Vec<ScoreFacts> {
+pub(super) fn scores(dice: &mut Dice) -> Vec<Score> {
     let mut scores = Vec::new();
     for (data, dataset) in DATASETS.iter().enumerate() {
         for (stage, model) in std::iter::once(&CHANCE).chain(&MODELS).enumerate() {
@@ -32,7 +32,7 @@ pub(super) fn scores(dice: &mut Dice) -> Vec<ScoreFacts> {
                         let base = stage.checked_sub(1).map_or(0.08, |stage| level(stage, data));
                         let value = (base * scale + 0.01 * dice.normal()).clamp(0.0, 1.0);
                         let known = *model != CHANCE;
-                        scores.push(ScoreFacts {
+                        scores.push(Score {
                             model: (*model).to_owned(),
                             dataset: (*dataset).to_owned(),
                             split: "valid".to_owned(),
