@@ -124,7 +124,7 @@ fn write_temporary(path: &Path, bytes: &[u8]) -> Result<PathBuf, StoreError> {
 }
 
 /// Whether a file is one that `write_temporary` made and could not remove: `.name.nonce`.
-fn is_temporary(name: &str) -> bool {
+pub(super) fn is_temporary(name: &str) -> bool {
     let nonce = name.strip_prefix('.').and_then(|rest| Some(rest.rsplit_once('.')?.1));
     nonce.is_some_and(|nonce| nonce.len() == 16 && nonce.bytes().all(|byte| byte.is_ascii_hexdigit()))
 }

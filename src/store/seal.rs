@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use super::local::is_temporary;
 use super::{Created, Store, StoreError};
 use crate::data::{ArtifactKey, FileEntry, Fingerprint, MANIFEST_VERSION, Manifest};
 
@@ -164,6 +165,9 @@ fn relative_files(folder: &Path, prefix: &str, names: &mut Vec<String>) -> Resul
         let name = format!("{prefix}{}", entry.file_name().to_string_lossy());
         if entry.path().is_dir() {
             relative_files(&entry.path(), &format!("{name}/"), names)?;
+        } else if is_temporary(&entry.file_name().to_string_lossy()) {
+            // An earlier try was killed while it wrote a file whole.
+            fs::remove_file(entry.path()).map_err(StoreError::io(&entry.path()))?;
         } else {
             names.push(name);
         }

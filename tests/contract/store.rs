@@ -82,6 +82,19 @@ fn an_artifact_counts_once_it_is_sealed_and_opens_with_all_its_files() {
 }
 
 #[test]
+fn what_a_killed_try_left_of_a_file_is_no_part_of_the_artifact() {
+    on_every_store(|store| {
+        let key = artifact("left-over");
+        let workdir = Workdir::open(store, &key).unwrap();
+        std::fs::write(workdir.out().join("rows.txt"), "x").unwrap();
+        std::fs::write(workdir.out().join(".rows.txt.0123456789abcdef"), "hal").unwrap();
+        let manifest = seal(store, workdir.out(), &key, Description::default()).unwrap();
+        let files: Vec<&str> = manifest.files.iter().map(|file| file.path.as_str()).collect();
+        assert_eq!(files, ["rows.txt"]);
+    });
+}
+
+#[test]
 fn a_work_folder_belongs_to_one_run_at_a_time() {
     on_every_store(|store| {
         let key = artifact("locked");
