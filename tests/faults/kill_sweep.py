@@ -1,8 +1,8 @@
-"""Kills an unmodified program at chosen system calls: `kill_sweep.py TUWEN [TRIALS]`. Needs strace.
+"""Kills an unmodified program at chosen system calls: `kill_sweep.py TUWEN [TRIALS [FIRST]]`. Needs strace.
 
 A small pipeline of every kind of stage runs under `strace -f -e inject=CALL:signal=KILL:when=K`: the K-th CALL of a thread ends the process at
 once. Then what is published must be nothing or whole (`tuwen verify`), and the plain command again must end with the digests of an undisturbed run
-and one release. TRIALS (320) are spread over the calls, K growing until a run gets through. Prints a table; any difference fails. Python's standard
+and one release. TRIALS (320) are spread over the calls, K growing from FIRST (1) until a run gets through. Prints a table; any difference fails. Python's standard
 library only.
 """
 import json
@@ -89,7 +89,7 @@ class Sweep:
         return "; ".join(wrong)
 
 
-def main(tuwen, trials=320):
+def main(tuwen, trials=320, first=1):
     folder = Path(tempfile.mkdtemp())
     try:
         make_data(folder)
@@ -99,7 +99,7 @@ def main(tuwen, trials=320):
             raise SystemExit(f"the undisturbed run ended with {whole.returncode}: {whole.stderr}")
         expected = digests(folder / "whole")
         rows, left, bad = {calls: [0, 0, 0] for calls in CALLS}, trials, 0
-        k, alive = 1, list(CALLS)
+        k, alive = first, list(CALLS)
         while left > 0 and alive:
             for calls in list(alive):
                 if left == 0:
@@ -115,7 +115,7 @@ def main(tuwen, trials=320):
                 if verdict:
                     bad += 1
                     print(f"BAD {calls} {k}: {verdict}", flush=True)
-            k += max(1, k // 6)
+            k += max(1, k // 4)
         print(f"\n{len(expected)} files of every kind of stage\n\n| killed at | tries | survived | last k |\n|---|---:|---:|---:|")
         for calls, (tries, survived, last) in rows.items():
             print(f"| {calls.split(',')[0]} | {tries} | {survived} | {last} |")
@@ -127,4 +127,4 @@ def main(tuwen, trials=320):
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], *map(int, sys.argv[2:3]))
+    main(sys.argv[1], *map(int, sys.argv[2:4]))
