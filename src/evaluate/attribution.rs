@@ -5,13 +5,13 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 
 use super::Direction;
-use super::exact::{Vectors, measure_exactly};
+use super::exact::{Measured, Vectors, measure_exactly};
 use super::keyword_leg::KeywordLeg;
-use super::task::RetrievalTask;
+use super::task::{RetrievalTask, Side};
 use crate::data::ItemKind;
-use crate::embed::EmbeddingSummary;
+use crate::embed::{EmbeddingSummary, Embeddings};
 use crate::index::Searcher;
-use crate::ingest::Dataset;
+use crate::ingest::{Dataset, Text};
 use crate::model::ComputeDevice;
 use crate::model::nearest::RowSet;
 use crate::stage::StageError;
@@ -64,7 +64,8 @@ struct Ranks {
     hybrid: Option<usize>,
 }
 
-/// Searches the measured split of one data set in every way. `None` where texts do not ask.
+/// Searches the measured split of one data set in every way. `None` where texts do not ask, or where the index is of another
+/// model.
 pub fn attribute(
     task: &RetrievalTask,
     dataset: &Dataset,
@@ -73,20 +74,47 @@ pub fn attribute(
     folder: &Path,
     device: &ComputeDevice,
 ) -> Result<Option<Attribution>, StageError> {
-    let direction = Direction::TextToImage;
-    let Some(side) = task.sides().find(|(own, _)| *own == direction).map(|(_, side)| side) else { return Ok(None) };
+    let Some((direction, side)) = task.sides().find(|(direction, _)| *direction == Direction::TextToImage) else {
+        return Ok(None);
+    };
     let model = summary.models.iter().find(|model| model.fingerprint == searcher.about().model.fingerprint);
     let Some(model) = model else { return Ok(None) };
     let vectors = Vectors::read(task, summary, folder, &model.id)?;
     let exact = measure_exactly(task, direction, side, &vectors, device)?;
     let texts = dataset.texts(task.split)?;
+    let ranks = search_every_way(task, side, &exact, &texts, vectors.of(ItemKind::Text), searcher)?;
+    let condition = format!("unknown_tokens > 0 OR tokens > {}", searcher.about().context_length);
+    let unread: HashSet<String> = dataset.ids_where(ItemKind::Text, task.split, &condition)?.into_iter().collect();
+    let mut losses = Losses::default();
+    for (ranks, query) in ranks.iter().zip(&exact.positions).filter(|(ranks, _)| !within(ranks.hybrid)) {
+        losses.add(ranks, texts.get(*query).is_some_and(|text| unread.contains(&text.id)));
+    }
+    let systems = vec![
+        hits("exact", &ranks, |ranks| ranks.exact),
+        hits("approximate", &ranks, |ranks| ranks.approximate),
+        hits("keywords", &ranks, |ranks| ranks.keywords),
+        hits("hybrid", &ranks, |ranks| ranks.hybrid),
+    ];
+    let (dataset, model) = (task.data.clone(), model.id.clone());
+    Ok(Some(Attribution { dataset, model, queries: ranks.len() as u64, systems, losses: Some(losses) }))
+}
+
+/// Every labelled query by exact search (done already), the index's vectors, keywords, and their fusion.
+fn search_every_way(
+    task: &RetrievalTask,
+    side: &Side,
+    exact: &Measured,
+    texts: &[Text],
+    vectors: &Embeddings,
+    searcher: &Searcher,
+) -> Result<Vec<Ranks>, StageError> {
     let rows = searcher.rows_of(&task.data, task.split)?;
     let leg = KeywordLeg::new(&rows, |text| searcher.terms(text));
     let number: HashMap<&str, usize> = rows.iter().map(|row| (row.document.image_id.as_str(), row.number)).collect();
-    let pool: HashSet<usize> = rows.iter().map(|row| row.number).collect();
-    let allowed = RowSet::of(searcher.about().rows, |row| pool.contains(&row));
+    let mut pool = RowSet::none(searcher.about().rows);
+    rows.iter().for_each(|row| pool.insert(row.number));
     let images = task.ids(ItemKind::Image);
-    let mut all = Vec::new();
+    let mut all = Vec::with_capacity(exact.outcomes.len());
     for (outcome, query) in exact.outcomes.iter().zip(&exact.positions) {
         let relevant: HashSet<usize> = side
             .relevant
@@ -96,9 +124,8 @@ pub fn attribute(
             .filter_map(|image| number.get(images.get(*image)?.as_str()).copied())
             .collect();
         let text = texts.get(*query).map(|text| text.text.as_str()).unwrap_or_default();
-        let texts = vectors.of(ItemKind::Text);
-        let vector = texts.vectors.chunks(texts.dimension.max(1)).nth(*query).unwrap_or_default();
-        let found = searcher.nearest(vector, FUSION_DEPTH, &allowed)?;
+        let vector = vectors.vectors.chunks(vectors.dimension.max(1)).nth(*query).unwrap_or_default();
+        let found = searcher.nearest(vector, FUSION_DEPTH, &pool)?;
         let words = leg.search(text, &relevant, FUSION_DEPTH);
         let fused = searcher.about().fusion.fuse(&words, &found, FUSION_DEPTH);
         let rank =
@@ -110,46 +137,31 @@ pub fn attribute(
             hybrid: rank(&fused),
         });
     }
-    let unread: HashSet<String> = dataset
-        .ids_where(ItemKind::Text, task.split, &format!("unknown_tokens > 0 OR tokens > {MOST_TOKENS}"))?
-        .into_iter()
-        .collect();
-    let is_unread = |query: &usize| texts.get(*query).is_some_and(|text| unread.contains(&text.id));
-    let mut losses = Losses::default();
-    for (ranks, query) in all.iter().zip(&exact.positions) {
-        if !within(ranks.hybrid) {
-            let loss = match () {
-                () if within(ranks.approximate) || within(ranks.keywords) => &mut losses.fusion,
-                () if within(ranks.exact) => &mut losses.index,
-                () if is_unread(query) => &mut losses.tokenizer,
-                () => &mut losses.encoder,
-            };
-            *loss += 1;
-        }
-    }
-    let hits = |system: &str, rank: fn(&Ranks) -> Option<usize>| {
-        let share = |k: usize| {
-            all.iter().filter(|ranks| rank(ranks).is_some_and(|rank| rank <= k)).count() as f64
-                / all.len().max(1) as f64
-        };
-        SystemHits { system: system.to_owned(), hit1: share(1), hit5: share(5), hit10: share(10) }
-    };
-    Ok(Some(Attribution {
-        dataset: task.data.clone(),
-        model: model.id.clone(),
-        queries: all.len() as u64,
-        systems: vec![
-            hits("exact", |ranks| ranks.exact),
-            hits("approximate", |ranks| ranks.approximate),
-            hits("keywords", |ranks| ranks.keywords),
-            hits("hybrid", |ranks| ranks.hybrid),
-        ],
-        losses: Some(losses),
-    }))
+    Ok(all)
 }
 
-/// Word pieces that the reference's context of 52 has room for.
-const MOST_TOKENS: usize = 50;
+impl Losses {
+    /// Counts a query that the hybrid search missed under the first reason that holds.
+    fn add(&mut self, ranks: &Ranks, is_unread: bool) {
+        if within(ranks.approximate) || within(ranks.keywords) {
+            self.fusion += 1;
+        } else if within(ranks.exact) {
+            self.index += 1;
+        } else if is_unread {
+            self.tokenizer += 1;
+        } else {
+            self.encoder += 1;
+        }
+    }
+}
+
+fn hits(system: &str, ranks: &[Ranks], rank: fn(&Ranks) -> Option<usize>) -> SystemHits {
+    let share = |k: usize| {
+        let found = ranks.iter().filter_map(rank).filter(|rank| *rank <= k).count();
+        found as f64 / ranks.len().max(1) as f64
+    };
+    SystemHits { system: system.to_owned(), hit1: share(1), hit5: share(5), hit10: share(10) }
+}
 
 fn within(rank: Option<usize>) -> bool {
     rank.is_some_and(|rank| rank <= DEPTH)
@@ -170,4 +182,28 @@ pub fn read_attribution(folder: &Path) -> Result<Vec<Attribution>, StoreError> {
     }
     let json = std::fs::read(&path).map_err(StoreError::io(&path))?;
     serde_json::from_slice(&json).map_err(|source| StoreError::Json { key: path.display().to_string(), source })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_loss_is_put_down_to_the_first_reason_that_holds() {
+        let ranks = |exact, approximate, keywords| Ranks { exact, approximate, keywords, hybrid: None };
+        let mut losses = Losses::default();
+        losses.add(&ranks(Some(1), Some(1), None), true);
+        losses.add(&ranks(None, None, Some(10)), true);
+        losses.add(&ranks(Some(10), Some(11), None), true);
+        losses.add(&ranks(Some(11), None, None), true);
+        losses.add(&ranks(Some(11), None, Some(11)), false);
+        assert_eq!(losses, Losses { fusion: 2, index: 1, tokenizer: 1, encoder: 1 });
+    }
+
+    #[test]
+    fn what_was_not_found_is_no_hit() {
+        let ranks = |exact| Ranks { exact, approximate: None, keywords: None, hybrid: None };
+        let found = hits("exact", &[Some(1), Some(5), Some(6), None].map(ranks), |ranks| ranks.exact);
+        assert_eq!((found.hit1, found.hit5, found.hit10), (0.25, 0.5, 0.75));
+    }
 }

@@ -14,7 +14,7 @@ use serde_json::json;
 use crate::data::{ItemKind, Split};
 use crate::embed::EmbeddingSummary;
 use crate::ingest::Dataset;
-use crate::model::Tokenizer;
+use crate::model::{Checkpoint, Tokenizer};
 use crate::stage::{Shard, ShardReceipt, Stage, StageContext, StageError};
 use crate::store::StoreError;
 
@@ -56,6 +56,7 @@ impl Stage for BuildIndex {
             let (expected, found) = (model.fingerprint.to_string(), embedded.fingerprint.to_string());
             return Err(IndexError::OtherModel { expected, found }.into());
         }
+        let context_length = Checkpoint::open_config(&context.input(&needs.model)?.sealed.folder)?.context_length;
         let mut documents = Vec::new();
         let mut vectors = Vec::new();
         let mut queries = Vec::new();
@@ -99,6 +100,7 @@ impl Stage for BuildIndex {
             rows: documents.len(),
             dimension: embedded.dimension,
             model,
+            context_length,
             tokenizer: Tokenizer::default().digest(),
             analyzer: text.analyzer,
             hmm: text.hmm,

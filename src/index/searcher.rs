@@ -24,6 +24,8 @@ pub struct AboutIndex {
     pub dimension: usize,
     /// The checkpoint whose vectors these are; queries must come from the same one.
     pub model: ArtifactKey,
+    /// Tokens that the model reads of a text, `[CLS]` and `[SEP]` included.
+    pub context_length: usize,
     /// Digest of the tokenizer's vocabulary.
     pub tokenizer: String,
     pub analyzer: AnalyzerKind,

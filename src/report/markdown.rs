@@ -9,10 +9,6 @@ use crate::evaluate::{Direction, Score};
 /// The whole report. Texts of the data are escaped where they would end a cell or begin markup.
 pub fn render_markdown(facts: &ReportFacts) -> String {
     let mut page = format!("# {}\n", plain(&facts.title));
-    if let Some(gate) = &facts.gate {
-        let word = if gate.passed { "Gate passed." } else { "Gate failed." };
-        let _ = write!(page, "\n**{word}** {}\n", plain(&gate.sentence));
-    }
     if !facts.scores.is_empty() {
         page.push_str("\n## Every checkpoint on every data set\n\nMean recall in percent, with 95 % intervals; text → image / image → text.\n\n");
         page.push_str(&matrix(facts));

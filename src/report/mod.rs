@@ -27,9 +27,9 @@ use crate::store::write_whole;
 pub use csv::render_csv;
 pub use cut_off::{CutOff, calibrate};
 pub use facts::{
-    AboutFacts, ArtifactFacts, CaseFacts, CaseHit, CaseStage, ChangeFacts, ChurnFacts, ClassificationFacts, Confusion,
-    Curve, DatasetFacts, GateFacts, HitFacts, MapFacts, MapPoint, MapStage, ModelFacts, PointKind, QueryFacts,
-    RankChange, RankFacts, RecallCurve, ReportFacts, ScoreHistogram, TimingFacts, TimingKind, Truth, Verdict,
+    AboutFacts, ArtifactFacts, CaseFacts, CaseHit, CaseStage, ChangeFacts, ChurnFacts, Curve, DatasetFacts, HitFacts,
+    MapFacts, MapPoint, MapStage, ModelFacts, PointKind, QueryFacts, RankChange, RankFacts, RecallCurve, ReportFacts,
+    ScoreHistogram, TimingFacts, TimingKind, Truth, Verdict,
 };
 pub use gallery::{Gallery, PictureId};
 pub use gather::thumbnail;

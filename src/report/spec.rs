@@ -10,6 +10,9 @@ pub struct ReportSpec {
     /// Texts to search for; their best images are shown. Needs `needs.index`.
     #[serde(default)]
     pub queries: Vec<String>,
+    /// Time the last checkpoint while the report is drawn. Such a report differs from run to run; all others do not.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub time_encoding: bool,
 }
 
 /// Inputs of a report.

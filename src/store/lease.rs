@@ -137,8 +137,9 @@ impl<'a> Lease<'a> {
 impl Drop for Lease<'_> {
     fn drop(&mut self) {
         if let Held::Object { key, record, .. } = &self.held {
-            // It stays as a number, so that the next one is higher, and is over at once. If that fails it ends by itself.
-            if let Ok(json) = to_json(key, &Record { expires: 0, ..record.clone() }) {
+            // It stays as a number, so that the next one is higher, and is over at once. If that fails it ends by itself; one
+            // that was taken over is gone and must not come back.
+            if let (Ok(true), Ok(json)) = (self.is_ours(), to_json(key, &Record { expires: 0, ..record.clone() })) {
                 let _ = self.store.replace(key, &json);
             }
         }

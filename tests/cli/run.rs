@@ -137,3 +137,19 @@ fn a_full_disk_exits_74_and_the_same_command_finishes_once_there_is_room() {
     assert!(!workspace.path("artifacts/artifacts/checkpoint").exists());
     workspace.tuwen(&["run", "pipeline.yaml", "--quiet", "--until", "base"]).succeeds();
 }
+
+#[test]
+fn a_report_says_how_it_was_made_and_times_encoding_only_if_asked() {
+    let workspace = Workspace::with_pipeline();
+    workspace.tuwen(&["run", "pipeline.yaml", "--quiet"]).succeeds();
+    let timed = PIPELINE.replace("kind: report, ", "kind: report, time_encoding: true, ");
+    assert_ne!(timed, PIPELINE);
+    workspace.write("timed.yaml", timed);
+    let page = |file: &str| {
+        let ran = workspace.tuwen(&["run", file, "--json"]).succeeds().json();
+        fs::read_to_string(workspace.path(ran["report"].as_str().unwrap())).unwrap()
+    };
+    let (plain, timed) = (page("pipeline.yaml"), page("timed.yaml"));
+    assert!(!plain.contains("Inference time") && timed.contains("Inference time"));
+    assert!(plain.contains("Settings of every stage") && plain.contains("random_resized_crop"));
+}

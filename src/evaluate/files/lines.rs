@@ -3,10 +3,13 @@ use std::fs::File;
 use std::io::{BufRead, BufReader};
 use std::path::Path;
 
+use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use super::FileError;
+use crate::data::ItemKind;
+use crate::evaluate::Direction;
 
 /// Calls `take` with every line that is not blank and its number, counted from 1; memory does not grow with the file.
 /// An error of `take` is a reason that ends with a remedy.
@@ -34,6 +37,36 @@ pub fn json_line<T: DeserializeOwned>(line: &[u8], expected: &str) -> Result<T, 
     })
 }
 
+/// `query_id` and `item_ids` are the names of the first release of MUGE.
+#[derive(Deserialize)]
+struct ImagesOfText {
+    #[serde(alias = "query_id")]
+    text_id: Value,
+    #[serde(alias = "item_ids")]
+    image_ids: Vec<Value>,
+}
+
+#[derive(Deserialize)]
+struct TextsOfImage {
+    image_id: Value,
+    text_ids: Vec<Value>,
+}
+
+/// The query of a line and its documents in order; the names of the fields say who asks.
+pub fn query_line(line: &[u8], direction: Direction) -> Result<(String, Vec<String>), String> {
+    let (query, documents) = match direction.kinds().0 {
+        ItemKind::Text => {
+            let line: ImagesOfText = json_line(line, "{\"text_id\": 1, \"image_ids\": [1, …]}")?;
+            (line.text_id, line.image_ids)
+        }
+        ItemKind::Image => {
+            let line: TextsOfImage = json_line(line, "{\"image_id\": 1, \"text_ids\": [1, …]}")?;
+            (line.image_id, line.text_ids)
+        }
+    };
+    Ok((id_text(&query)?, documents.iter().map(id_text).collect::<Result<_, _>>()?))
+}
+
 /// Integers and strings are ids, written the same.
 pub fn id_text(value: &Value) -> Result<String, String> {
     match value {
@@ -41,11 +74,6 @@ pub fn id_text(value: &Value) -> Result<String, String> {
         Value::Number(number) if number.is_i64() || number.is_u64() => Ok(number.to_string()),
         other => Err(format!("{other} is no id; ids are integers or strings")),
     }
-}
-
-/// Ids of a list.
-pub fn id_texts(values: &[Value]) -> Result<Vec<String>, String> {
-    values.iter().map(id_text).collect()
 }
 
 #[cfg(test)]

@@ -3,45 +3,17 @@ use std::collections::HashSet;
 use std::io::Write;
 use std::path::Path;
 
-use serde::Deserialize;
-use serde_json::Value;
-
 use super::FileError;
-use super::lines::{each_line, id_text, id_texts, json_line};
+use super::lines::{each_line, query_line};
 use super::python_text::{id_json, id_list};
 use crate::data::ItemKind;
 use crate::evaluate::{Direction, Ranking};
-
-/// `query_id` and `item_ids` are the names of the first release of MUGE.
-#[derive(Deserialize)]
-struct ImagesOfText {
-    #[serde(alias = "query_id")]
-    text_id: Value,
-    #[serde(alias = "item_ids")]
-    image_ids: Vec<Value>,
-}
-
-#[derive(Deserialize)]
-struct TextsOfImage {
-    image_id: Value,
-    text_ids: Vec<Value>,
-}
 
 /// Reads ranked lists. The file has no scores: minus the rank stands in for them.
 pub fn read_predictions(path: &Path, direction: Direction) -> Result<Vec<Ranking>, FileError> {
     let mut rankings = Vec::new();
     each_line(path, |_, line| {
-        let (query, documents) = match direction.kinds().0 {
-            ItemKind::Text => {
-                let line: ImagesOfText = json_line(line, "{\"text_id\": 1, \"image_ids\": [1, …]}")?;
-                (line.text_id, line.image_ids)
-            }
-            ItemKind::Image => {
-                let line: TextsOfImage = json_line(line, "{\"image_id\": 1, \"text_ids\": [1, …]}")?;
-                (line.image_id, line.text_ids)
-            }
-        };
-        let (query_id, documents) = (id_text(&query)?, id_texts(&documents)?);
+        let (query_id, documents) = query_line(line, direction)?;
         let mut seen = HashSet::with_capacity(documents.len());
         if let Some(twice) = documents.iter().find(|id| !seen.insert(id.as_str())) {
             return Err(format!("`{twice}` stands twice in the list of `{query_id}`; a list names a document once"));

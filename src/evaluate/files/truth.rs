@@ -3,43 +3,17 @@ use std::collections::HashMap;
 use std::io::Write;
 use std::path::Path;
 
-use serde::Deserialize;
-use serde_json::Value;
-
-use super::lines::{each_line, id_text, id_texts, json_line};
+use super::lines::{each_line, query_line};
 use super::python_text::{id_json, id_list};
 use super::{FileError, Judgements};
-use crate::data::ItemKind;
 use crate::evaluate::Direction;
-
-#[derive(Deserialize)]
-struct TextLine {
-    text_id: Value,
-    image_ids: Vec<Value>,
-}
-
-#[derive(Deserialize)]
-struct ImageLine {
-    image_id: Value,
-    text_ids: Vec<Value>,
-}
 
 /// Reads the truth of one direction: lines of `text_id` and `image_ids`, or of `image_id` and `text_ids`.
 pub fn read_truth(path: &Path, direction: Direction) -> Result<Vec<Judgements>, FileError> {
     let mut truth = Vec::new();
     each_line(path, |_, line| {
-        let (query, documents) = match direction.kinds().0 {
-            ItemKind::Text => {
-                let line: TextLine = json_line(line, "{\"text_id\": 1, \"text\": \"…\", \"image_ids\": [1, …]}")?;
-                (line.text_id, line.image_ids)
-            }
-            ItemKind::Image => {
-                let line: ImageLine = json_line(line, "{\"image_id\": 1, \"text_ids\": [1, …]}")?;
-                (line.image_id, line.text_ids)
-            }
-        };
-        let gains = id_texts(&documents)?.into_iter().map(|id| (id, 1)).collect();
-        truth.push(Judgements { query_id: id_text(&query)?, gains });
+        let (query_id, documents) = query_line(line, direction)?;
+        truth.push(Judgements { query_id, gains: documents.into_iter().map(|id| (id, 1)).collect() });
         Ok(())
     })?;
     Ok(truth)

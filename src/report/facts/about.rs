@@ -4,8 +4,8 @@ use serde::Serialize;
 /// The run behind a report.
 #[derive(Debug, Clone, Default, Serialize)]
 pub struct AboutFacts {
-    /// The pipeline file as given; absent where it is not known.
-    pub pipeline: Option<String>,
+    /// Settings of every stage, as they entered its fingerprint: a path is the digest of what it led to.
+    pub settings: serde_json::Map<String, serde_json::Value>,
     /// Inputs in the order of the stages.
     pub artifacts: Vec<ArtifactFacts>,
     /// What was used, and its version: `tuwen`, `device`, `precision`, …
@@ -19,12 +19,4 @@ pub struct ArtifactFacts {
     /// `dataset`, `checkpoint`, …
     pub kind: String,
     pub fingerprint: String,
-}
-
-/// What a gate decided.
-#[derive(Debug, Clone, Serialize)]
-pub struct GateFacts {
-    pub passed: bool,
-    /// Why, as one sentence.
-    pub sentence: String,
 }

@@ -16,25 +16,3 @@ pub struct DatasetFacts {
     pub statistics: Statistics,
     pub sheet: Vec<SheetItem>,
 }
-
-/// Zero-shot classification of one data set by one model.
-#[derive(Debug, Clone, Serialize)]
-pub struct ClassificationFacts {
-    pub model: String,
-    pub dataset: String,
-    pub classes: u64,
-    pub images: u64,
-    /// Fractions in 0..=1.
-    pub top1: f64,
-    pub top5: f64,
-    /// Classes taken for another most often, most first.
-    pub confusions: Vec<Confusion>,
-}
-
-/// Images of one class that were taken for another.
-#[derive(Debug, Clone, Serialize)]
-pub struct Confusion {
-    pub truth: String,
-    pub predicted: String,
-    pub images: u64,
-}

@@ -13,9 +13,9 @@ use super::gallery::Gallery;
 use super::quality::LeakFacts;
 use crate::evaluate::{ALL_QUERIES, Attribution, CHANCE, Score};
 
-pub use about::{AboutFacts, ArtifactFacts, GateFacts};
+pub use about::{AboutFacts, ArtifactFacts};
 pub use case::{CaseFacts, CaseHit, CaseStage, RankChange, RankFacts, Truth};
-pub use data::{ClassificationFacts, Confusion, DatasetFacts};
+pub use data::DatasetFacts;
 pub use map::{MapFacts, MapPoint, MapStage, PointKind};
 pub use score::{ChangeFacts, RecallCurve, ScoreHistogram, Verdict};
 pub use search::{ChurnFacts, HitFacts, QueryFacts, TimingFacts, TimingKind};
@@ -34,7 +34,6 @@ pub struct ReportFacts {
     pub forgetting: Vec<ChangeFacts>,
     /// Every stage against the one before it, per data set, direction and metric.
     pub comparisons: Vec<ChangeFacts>,
-    pub gate: Option<GateFacts>,
     pub curves: Vec<Curve>,
     pub recall_curves: Vec<RecallCurve>,
     pub timings: Vec<TimingFacts>,
@@ -46,7 +45,6 @@ pub struct ReportFacts {
     pub histograms: Vec<ScoreHistogram>,
     pub attribution: Vec<Attribution>,
     pub churn: Vec<ChurnFacts>,
-    pub classification: Vec<ClassificationFacts>,
     /// The queries of the YAML against the published index.
     pub queries: Vec<QueryFacts>,
     /// What an audit found, if there was one.

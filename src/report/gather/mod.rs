@@ -3,6 +3,7 @@ mod cases;
 mod changes;
 mod maps;
 mod ranks;
+mod timings;
 
 use std::collections::BTreeMap;
 use std::io::Cursor;
@@ -69,6 +70,7 @@ pub(super) fn gather(spec: &ReportSpec, context: &StageContext<'_>) -> Result<Re
     let (forgetting, comparisons) = measured.changes()?;
     let recall_curves = measured.recall_curves();
     let churn = measured.churn(&rankings);
+    let timings = if spec.time_encoding { timings::timings(&material, &scores)? } else { Vec::new() };
     let (map, histograms) = maps::draw(&mut material, &scores, &mut gallery)?;
     let audit = context.inputs.values().find(|input| input.key.kind == ArtifactKind::Audit);
     let leaks = audit.map(|input| Leaks::open(&input.sealed.folder)).transpose()?;
@@ -83,6 +85,7 @@ pub(super) fn gather(spec: &ReportSpec, context: &StageContext<'_>) -> Result<Re
         comparisons,
         curves,
         recall_curves,
+        timings,
         map,
         cases,
         ranks,
@@ -92,7 +95,6 @@ pub(super) fn gather(spec: &ReportSpec, context: &StageContext<'_>) -> Result<Re
         queries,
         leaks,
         gallery,
-        ..ReportFacts::default()
     })
 }
 
@@ -145,7 +147,7 @@ impl PictureSize {
     }
 }
 
-/// Versions and fingerprints. The pipeline file is not among the inputs of a report.
+/// Versions, fingerprints and settings. The pipeline file itself is not among the inputs of a report.
 fn about(context: &StageContext<'_>) -> AboutFacts {
     let artifact = |(stage, input): (&String, &Input)| ArtifactFacts {
         stage: stage.clone(),
@@ -153,7 +155,11 @@ fn about(context: &StageContext<'_>) -> AboutFacts {
         fingerprint: input.key.fingerprint.to_string(),
     };
     AboutFacts {
-        pipeline: None,
+        settings: context
+            .inputs
+            .iter()
+            .map(|(stage, input)| (stage.clone(), input.sealed.manifest.spec.clone()))
+            .collect(),
         artifacts: context.inputs.iter().map(artifact).collect(),
         versions: vec![("tuwen".to_owned(), env!("CARGO_PKG_VERSION").to_owned())],
     }

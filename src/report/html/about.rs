@@ -24,11 +24,13 @@ pub(super) fn section(facts: &ReportFacts) -> String {
         }
         body.push_str(&table.finish());
     }
-    if let Some(pipeline) = &about.pipeline {
+    if !about.settings.is_empty()
+        && let Ok(settings) = serde_json::to_string_pretty(&about.settings)
+    {
         let _ = writeln!(
             body,
-            "<details><summary>Pipeline file</summary><pre tabindex=\"0\" role=\"region\" aria-label=\"Pipeline file\"><code>{}</code></pre></details>",
-            escape(pipeline)
+            "<details><summary>Settings of every stage</summary><pre tabindex=\"0\" role=\"region\" aria-label=\"Settings of every stage\"><code>{}</code></pre></details>",
+            escape(&settings)
         );
     }
     body

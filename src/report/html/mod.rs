@@ -3,7 +3,6 @@ mod about;
 mod attribution;
 mod cases;
 mod charts;
-mod classification;
 mod curves;
 mod data;
 mod forgetting;
@@ -47,7 +46,6 @@ pub fn render_html(facts: &ReportFacts) -> String {
         Section::new("map", "Embedding maps", maps::section(facts, &pictures)),
         Section::new("training", "Training", curves::training(facts)),
         Section::new("speed", "Inference time", timings::section(facts)),
-        Section::new("classification", "Zero-shot classification", classification::section(facts)),
         Section::new("search", "Search in the published index", search::section(facts, &pictures)),
         Section::new("data", "Data", data::section(facts)),
         Section::new("quality", "Quality of the data", quality::section(facts)),

@@ -1,6 +1,4 @@
-//! The answer first: what a gate said, and one card per data set.
-use std::fmt::Write;
-
+//! The answer first: one card per data set.
 use super::super::facts::ReportFacts;
 use super::super::svg::escape;
 use super::matrix::OVERVIEW;
@@ -9,17 +7,9 @@ use super::words::interval;
 use crate::evaluate::{CHANCE, Direction};
 
 pub(super) fn section(facts: &ReportFacts) -> String {
-    let mut body = String::new();
-    if let Some(gate) = &facts.gate {
-        let (class, word) = if gate.passed { ("passed", "✓ Gate passed.") } else { ("failed", "✗ Gate failed.") };
-        let _ = writeln!(body, "<p class=\"gate {class}\"><b>{word}</b> {}</p>", escape(&gate.sentence));
-    }
     let cards: String =
         facts.datasets.iter().filter_map(|dataset| card(facts, &dataset.id, &dataset.measured)).collect();
-    if !cards.is_empty() {
-        let _ = writeln!(body, "<div class=\"cards\">\n{cards}</div>");
-    }
-    body
+    if cards.is_empty() { cards } else { format!("<div class=\"cards\">\n{cards}</div>\n") }
 }
 
 /// A data set's own tuned model beside the untrained one and chance.

@@ -7,7 +7,7 @@ use super::page::{SCRIPT, SCRIPT_HASH};
 use super::*;
 
 const STYLE: &str = include_str!("../style.css");
-const SECTIONS: [&str; 18] = [
+const SECTIONS: [&str; 17] = [
     "overview",
     "matrix",
     "forgetting",
@@ -21,7 +21,6 @@ const SECTIONS: [&str; 18] = [
     "map",
     "training",
     "speed",
-    "classification",
     "search",
     "data",
     "quality",

@@ -153,19 +153,6 @@ pub(super) fn churn(dice: &mut Dice) -> Vec<ChurnFacts> {
     churn
 }
 
-pub(super) fn classification() -> Vec<ClassificationFacts> {
-    let result = |(at, model): (u32, &&str)| ClassificationFacts {
-        model: (*model).to_owned(),
-        dataset: "surfaces".to_owned(),
-        classes: 73,
-        images: 146,
-        top1: 0.02 + 0.12 * f64::from(at),
-        top5: 0.07 + 0.2 * f64::from(at),
-        confusions: vec![Confusion { truth: NOUNS[1].to_owned(), predicted: NOUNS[11].to_owned(), images: 4 }],
-    };
-    (0u32..).zip(&MODELS).map(result).collect()
-}
-
 pub(super) fn query(text: &str, dice: &mut Dice, pictures: &[usize]) -> QueryFacts {
     let hit = |rank: usize, dice: &mut Dice| HitFacts {
         id: format!("muge/{rank}"),
