@@ -2,7 +2,7 @@
 
 A small pipeline of every kind of stage runs under `strace -f -e inject=CALL:signal=KILL:when=K`: the K-th CALL of a thread ends the process at
 once. Then what is published must be nothing or whole (`tuwen verify`), and the plain command again must end with the digests of an undisturbed run
-and one release. TRIALS (320) are spread over the calls, K growing from FIRST (1) until a run gets through. Prints a table; any difference fails. Python's standard
+and one release. TRIALS (320) are spread over the calls, K growing from FIRST (1) until a run gets through, then in smaller steps between. Prints a table; any difference fails. Python's standard
 library only.
 """
 import json
@@ -89,6 +89,19 @@ class Sweep:
         return "; ".join(wrong)
 
 
+def places(first, trials, through):
+    """Calls with growing counts, until every call is known to happen less often; then again in smaller steps between those."""
+    tried = set()
+    for part in range(4, 4 + trials):
+        k = first
+        while any(k < through.get(calls, 1 << 30) for calls in CALLS):
+            for calls in CALLS:
+                if k < through.get(calls, 1 << 30) and (calls, k) not in tried:
+                    tried.add((calls, k))
+                    yield calls, k
+            k += max(1, k // part)
+
+
 def main(tuwen, trials=320, first=1):
     folder = Path(tempfile.mkdtemp())
     try:
@@ -98,24 +111,20 @@ def main(tuwen, trials=320, first=1):
         if whole.returncode:
             raise SystemExit(f"the undisturbed run ended with {whole.returncode}: {whole.stderr}")
         expected = digests(folder / "whole")
-        rows, left, bad = {calls: [0, 0, 0] for calls in CALLS}, trials, 0
-        k, alive = first, list(CALLS)
-        while left > 0 and alive:
-            for calls in list(alive):
-                if left == 0:
-                    break
-                verdict = sweep.trial(expected, calls, k)
-                if verdict is None:
-                    alive.remove(calls)
-                    continue
-                left -= 1
-                rows[calls][0] += 1
-                rows[calls][2] = k
-                rows[calls][1] += verdict == ""
-                if verdict:
-                    bad += 1
-                    print(f"BAD {calls} {k}: {verdict}", flush=True)
-            k += max(1, k // 4)
+        rows, bad = {calls: [0, 0, 0] for calls in CALLS}, 0
+        for calls, k in places(first, trials, through := {}):
+            verdict = sweep.trial(expected, calls, k)
+            if verdict is None:
+                through[calls] = k
+                continue
+            rows[calls][0] += 1
+            rows[calls][1] += verdict == ""
+            rows[calls][2] = max(rows[calls][2], k)
+            if verdict:
+                bad += 1
+                print(f"BAD {calls} {k}: {verdict}", flush=True)
+            if sum(tries for tries, _, _ in rows.values()) == trials:
+                break
         print(f"\n{len(expected)} files of every kind of stage\n\n| killed at | tries | survived | last k |\n|---|---:|---:|---:|")
         for calls, (tries, survived, last) in rows.items():
             print(f"| {calls.split(',')[0]} | {tries} | {survived} | {last} |")
