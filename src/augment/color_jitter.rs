@@ -68,40 +68,6 @@ impl ColorJitter {
     }
 }
 
-impl Adjustment {
-    /// Red, green and blue apart.
-    #[inline(always)]
-    pub(super) fn apply_to_planes(self, [red, green, blue]: [&mut [u8]; 3]) {
-        match self {
-            Self::Brightness(factor) => {
-                for plane in [red, green, blue] {
-                    plane.iter_mut().for_each(|value| *value = blend(0, *value, factor));
-                }
-            }
-            Self::Contrast(factor) => {
-                let pixels = red.iter().zip(&*green).zip(&*blue);
-                let sum: u64 = pixels.map(|((&r, &g), &b)| u64::from(luminance(&[r, g, b]))).sum();
-                let mean = mean_luminance(sum, red.len());
-                for plane in [red, green, blue] {
-                    plane.iter_mut().for_each(|value| *value = blend(mean, *value, factor));
-                }
-            }
-            Self::Saturation(factor) => {
-                for ((red, green), blue) in red.iter_mut().zip(green).zip(blue) {
-                    let grey = luminance(&[*red, *green, *blue]);
-                    (*red, *green, *blue) =
-                        (blend(grey, *red, factor), blend(grey, *green, factor), blend(grey, *blue, factor));
-                }
-            }
-            Self::Hue(shift) => {
-                for ((red, green), blue) in red.iter_mut().zip(green).zip(blue) {
-                    [*red, *green, *blue] = shift_hue([*red, *green, *blue], shift);
-                }
-            }
-        }
-    }
-}
-
 /// Blends with black; 1 changes nothing.
 pub fn adjust_brightness(rgb: &mut Picture, factor: f64) {
     blend_all(&mut rgb.pixels, 0, factor);
@@ -141,14 +107,14 @@ pub fn adjust_hue(rgb: &mut Picture, shift: f64) {
     }
 }
 
-fn shift_hue(rgb: [u8; 3], shift: f64) -> [u8; 3] {
+pub(super) fn shift_hue(rgb: [u8; 3], shift: f64) -> [u8; 3] {
     let steps = (shift * 255.0) as i32;
     let [hue, saturation, value] = rgb_to_hsv(rgb);
     let hue = (i32::from(hue) + steps).rem_euclid(256) as u8;
     hsv_to_rgb([hue, saturation, value])
 }
 
-fn mean_luminance(sum: u64, pixels: usize) -> u8 {
+pub(super) fn mean_luminance(sum: u64, pixels: usize) -> u8 {
     (sum as f64 / pixels.max(1) as f64 + 0.5) as u8
 }
 

@@ -1,6 +1,7 @@
 //! What may an image look like to the model? Random transformations for training, one fixed for evaluation.
 #![expect(clippy::inline_always, reason = "a kernel gets the vectors of the function that it is inlined into")]
 
+mod adjustments;
 mod affine;
 mod auto_augment;
 mod color_jitter;

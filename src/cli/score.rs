@@ -128,11 +128,20 @@ fn score_features(args: &ScoreArgs) -> Result<(Vec<Outcome>, Option<String>), Fa
             .map(|()| bytes)
             .map_err(|error| Failure::new(ErrorClass::Internal, error.to_string()))
     };
-    if let Some(path) = &args.predictions_out {
-        write_whole(path, &lists(args.k as usize)?)?;
-    }
-    let refusal = truth.reference_score(&lists(REFERENCE_K)?, args)?;
-    Ok((outcomes(&truth.judgements, &rankings), refusal))
+    let predictions = lists(args.k as usize)?;
+    let write = || args.predictions_out.as_ref().map_or(Ok(()), |path| write_whole(path, &predictions));
+    let score = || {
+        if args.k as usize == REFERENCE_K {
+            truth.reference_score(&predictions, args)
+        } else {
+            truth.reference_score(&lists(REFERENCE_K)?, args)
+        }
+    };
+    // A disk takes milliseconds to make a file durable; both files wait for it at the same time.
+    let (written, (refusal, outcomes)) =
+        rayon::join(write, || rayon::join(score, || outcomes(&truth.judgements, &rankings)));
+    written?;
+    Ok((outcomes, refusal?))
 }
 
 /// The best documents of every query.

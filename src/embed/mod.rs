@@ -157,6 +157,7 @@ impl Stage for Embed {
             rows_quarantined: 0,
             rows_left_out: 0,
             shared: Vec::new(),
+            digested: Vec::new(),
             files: vec![file.path()],
             stats: BTreeMap::from([
                 ("truncated".to_owned(), json!(truncated)),

@@ -1,26 +1,23 @@
 //! Where a hit is lost: the same queries by exact search, by the index, by keywords and by their fusion.
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
 use super::Direction;
 use super::exact::{Measured, Vectors, measure_exactly};
-use super::keyword_leg::KeywordLeg;
 use super::task::{RetrievalTask, Side};
-use crate::data::ItemKind;
+use crate::data::{ItemKind, Split};
 use crate::embed::{EmbeddingSummary, Embeddings};
-use crate::index::Searcher;
+use crate::index::{FUSION_DEPTH, LabelledPool, Searcher};
 use crate::ingest::{Dataset, Text};
 use crate::model::ComputeDevice;
-use crate::model::nearest::RowSet;
 use crate::stage::StageError;
 use crate::store::{StoreError, write_whole};
 
 const FILE: &str = "attribution.json";
-/// Results that count, and candidates that each leg hands to the fusion.
+/// Results that count.
 const DEPTH: usize = 10;
-const FUSION_DEPTH: usize = 100;
 
 /// Text to image over one data set by every way of searching.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -32,6 +29,9 @@ pub struct Attribution {
     /// `exact`, `approximate`, `keywords`, `hybrid`.
     pub systems: Vec<SystemHits>,
     pub losses: Option<Losses>,
+    /// Whether the weight of the fusion was tuned on these very queries: then `hybrid` flatters.
+    #[serde(default)]
+    pub tuned_here: bool,
 }
 
 /// Shares of the queries with a relevant image among the first.
@@ -95,8 +95,16 @@ pub fn attribute(
         hits("keywords", &ranks, |ranks| ranks.keywords),
         hits("hybrid", &ranks, |ranks| ranks.hybrid),
     ];
-    let (dataset, model) = (task.data.clone(), model.id.clone());
-    Ok(Some(Attribution { dataset, model, queries: ranks.len() as u64, systems, losses: Some(losses) }))
+    let tuning = searcher.about().tuning.as_ref();
+    let tuned_here = task.split == Split::Valid && tuning.is_some_and(|tuning| tuning.data.contains(&task.data));
+    Ok(Some(Attribution {
+        dataset: task.data.clone(),
+        model: model.id.clone(),
+        queries: ranks.len() as u64,
+        systems,
+        losses: Some(losses),
+        tuned_here,
+    }))
 }
 
 /// Every labelled query by exact search (done already), the index's vectors, keywords, and their fusion.
@@ -109,31 +117,22 @@ fn search_every_way(
     searcher: &Searcher,
 ) -> Result<Vec<Ranks>, StageError> {
     let rows = searcher.rows_of(&task.data, task.split)?;
-    let leg = KeywordLeg::new(&rows, |text| searcher.terms(text));
-    let number: HashMap<&str, usize> = rows.iter().map(|row| (row.document.image_id.as_str(), row.number)).collect();
-    let mut pool = RowSet::none(searcher.about().rows);
-    rows.iter().for_each(|row| pool.insert(row.number));
+    let pool = LabelledPool::new(searcher, &rows);
     let images = task.ids(ItemKind::Image);
     let mut all = Vec::with_capacity(exact.outcomes.len());
     for (outcome, query) in exact.outcomes.iter().zip(&exact.positions) {
-        let relevant: HashSet<usize> = side
-            .relevant
-            .get(*query)
-            .into_iter()
-            .flatten()
-            .filter_map(|image| number.get(images.get(*image)?.as_str()).copied())
-            .collect();
+        let relevant = side.relevant.get(*query).into_iter().flatten();
+        let relevant = relevant.filter_map(|image| images.get(*image).map(String::as_str));
         let text = texts.get(*query).map(|text| text.text.as_str()).unwrap_or_default();
         let vector = vectors.vectors.chunks(vectors.dimension.max(1)).nth(*query).unwrap_or_default();
-        let found = searcher.nearest(vector, FUSION_DEPTH, &pool)?;
-        let words = leg.search(text, &relevant, FUSION_DEPTH);
-        let fused = searcher.about().fusion.fuse(&words, &found, FUSION_DEPTH);
+        let legs = pool.ask(text, vector, relevant, FUSION_DEPTH)?;
+        let fused = searcher.about().fusion.fuse(&legs.keywords, &legs.vectors, FUSION_DEPTH);
         let rank =
-            |list: &[(usize, f32)]| list.iter().position(|(number, _)| relevant.contains(number)).map(|at| at + 1);
+            |list: &[(usize, f32)]| list.iter().position(|(number, _)| legs.relevant.contains(number)).map(|at| at + 1);
         all.push(Ranks {
             exact: outcome.best_rank().map(|rank| rank as usize),
-            approximate: rank(&found),
-            keywords: rank(&words),
+            approximate: rank(&legs.vectors),
+            keywords: rank(&legs.keywords),
             hybrid: rank(&fused),
         });
     }

@@ -11,13 +11,13 @@ mod exact;
 pub mod files;
 mod gate;
 mod interval;
-mod keyword_leg;
 mod measure;
 mod metric;
 mod outcome;
 mod outcome_table;
 mod paired;
 mod rankings;
+mod release_gate;
 mod score_rows;
 mod scores;
 mod significance;
@@ -49,6 +49,7 @@ pub use outcome::{Outcome, order_by_score};
 pub use outcome_table::{OutcomeGroup, read_outcomes};
 pub use paired::Paired;
 pub use rankings::{RankedGroup, Ranking, RankingGroup, RankingWriter, read_rankings, write_qrels};
+pub use release_gate::{GateFinding, judge_outcomes};
 pub use scores::{ALL_QUERIES, Direction, Score, UNLEAKED_QUERIES, read_scores, write_scores};
 pub use significance::{Significance, holm, paired_permutation};
 pub use spec::{EvaluateNeeds, EvaluateSpec, GroupSpec};
@@ -60,7 +61,7 @@ use score_rows::{chance_rows, score_rows};
 use task::RetrievalTask;
 
 /// Version of the stage's results.
-pub const VERSION: u32 = 3;
+pub const VERSION: u32 = 4;
 
 /// The name under which chance level stands in the table.
 pub const CHANCE: &str = "chance";
@@ -131,6 +132,7 @@ impl Stage for Evaluate {
             rows_quarantined: 0,
             rows_left_out: 0,
             shared: Vec::new(),
+            digested: Vec::new(),
             files,
             stats: BTreeMap::from([("scores".to_owned(), json!(rows))]),
         })

@@ -31,6 +31,10 @@ pub enum IndexError {
     OtherModel { expected: String, found: String },
     #[error("there is no image to index: the data sets of the embed stage are empty")]
     Empty,
+    #[error(
+        "no data set of the index has labelled texts in its validation split to tune `fusion.alpha` on; give a number"
+    )]
+    NothingToTune,
     #[error("search mode `{mode}` needs {needs}")]
     Query { mode: &'static str, needs: &'static str },
 }

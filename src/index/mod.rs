@@ -2,9 +2,11 @@
 
 mod error;
 mod fusion;
+mod labelled_pool;
 mod searcher;
 mod spec;
 mod text;
+mod tuning;
 mod vector;
 
 use std::collections::{BTreeMap, HashMap};
@@ -20,21 +22,29 @@ use crate::store::StoreError;
 
 pub use error::IndexError;
 pub use fusion::{
-    AlphaQuery, FusionSpec, Leg, LegWeights, RANK_CONSTANT, TunedAlpha, convex_combination, distribution_fusion,
-    reciprocal_rank_fusion, tune_alpha,
+    AlphaQuery, AlphaSpec, Fusion, FusionSpec, Leg, LegWeights, RANK_CONSTANT, Tuned, TunedAlpha, convex_combination,
+    distribution_fusion, reciprocal_rank_fusion, tune_alpha,
 };
+pub use labelled_pool::{LabelledPool, Legs};
 pub use searcher::{AboutDictionary, AboutIndex, Hit, IndexedRow, Query, SearchMode, Searcher};
 pub use spec::{AnalyzerKind, IndexNeeds, IndexSpec, TextIndexSpec, VectorIndexKind, VectorIndexSpec};
 pub use text::{
     Analysis, Analyzer, Document, KeywordIndex, NormalForms, UserDictionary, UserWord, grams, write_keywords,
 };
+pub use tuning::AboutTuning;
 pub use vector::{
     AboutVectors, Effort, Recall, RecallSource, VectorIndex, VectorIndexOptions, build_vectors, delete_vectors,
     open_vectors,
 };
 
+use fusion::EVEN_ALPHA;
+use tuning::{TuningSource, tune};
+
 /// Version of the stage's results.
-pub const VERSION: u32 = 3;
+pub const VERSION: u32 = 4;
+
+/// Candidates that each side hands to the fusion.
+pub const FUSION_DEPTH: usize = 100;
 
 /// `kind: index`.
 #[derive(Debug, Clone)]
@@ -60,6 +70,7 @@ impl Stage for BuildIndex {
         let mut documents = Vec::new();
         let mut vectors = Vec::new();
         let mut queries = Vec::new();
+        let mut datasets = Vec::new();
         for data in &summary.data {
             let dataset = Dataset::open(&context.input(data)?.sealed)?;
             let sources = dataset.image_sources()?;
@@ -78,6 +89,7 @@ impl Stage for BuildIndex {
                     image_id,
                 }));
             }
+            datasets.push((data.clone(), dataset));
         }
         if documents.is_empty() {
             return Err(IndexError::Empty.into());
@@ -95,7 +107,7 @@ impl Stage for BuildIndex {
             queries: &queries,
         };
         let built = build_vectors(&context.out.join("vectors"), &vectors, &options)?;
-        let about = AboutIndex {
+        let mut about = AboutIndex {
             version: VERSION,
             rows: documents.len(),
             dimension: embedded.dimension,
@@ -106,9 +118,24 @@ impl Stage for BuildIndex {
             hmm: text.hmm,
             bigram_weight: text.second_field(),
             dictionary: dictionary.map(|used| AboutDictionary { digest: used.digest, version: used.version }),
-            fusion: self.spec.fusion,
+            fusion: self.spec.fusion.with_alpha(EVEN_ALPHA),
+            tuning: None,
         };
         about.save(context.out, words.as_deref())?;
+        if self.spec.fusion.is_tuned() {
+            let source = TuningSource { summary: &summary, folder, model: &needs.model, datasets: &datasets };
+            let tuning = tune(&Searcher::open(context.out)?, &source)?;
+            context.note(&format!(
+                "vectors weigh {:.2}, found on {} validation queries of {} (MRR {:.3})",
+                tuning.alpha,
+                tuning.queries,
+                tuning.data.join(", "),
+                tuning.mrr
+            ));
+            about.fusion = self.spec.fusion.with_alpha(tuning.alpha);
+            about.tuning = Some(tuning);
+            about.save(context.out, words.as_deref())?;
+        }
         context.note(&format!(
             "{} images, {} dimensions; {:?} vector index: {}",
             about.rows, about.dimension, built.kind, built.reason
@@ -121,6 +148,7 @@ impl Stage for BuildIndex {
             rows_quarantined: 0,
             rows_left_out: 0,
             shared: Vec::new(),
+            digested: Vec::new(),
             files: vec!["index.json".to_owned(), "vectors/vectors.json".to_owned()],
             stats: BTreeMap::from([("documents".to_owned(), json!(rows))]),
         })

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::text::{Analyzer, Document, KeywordIndex, UserDictionary, grams};
 use super::vector::{VectorIndex, open_vectors};
-use super::{AnalyzerKind, FusionSpec, IndexError};
+use super::{AboutTuning, AnalyzerKind, FUSION_DEPTH, Fusion, IndexError};
 use crate::data::{ArtifactKey, Split};
 use crate::model::nearest::RowSet;
 use crate::stage::StageError;
@@ -13,8 +13,6 @@ use crate::store::{StoreError, write_whole};
 
 const ABOUT_FILE: &str = "index.json";
 const DICTIONARY_FILE: &str = "dictionary.txt";
-/// Candidates that each side hands to the fusion.
-const FUSION_DEPTH: usize = 100;
 
 /// What an index says of itself.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -33,7 +31,10 @@ pub struct AboutIndex {
     /// Weight of the second field, if there is one.
     pub bigram_weight: Option<f32>,
     pub dictionary: Option<AboutDictionary>,
-    pub fusion: FusionSpec,
+    pub fusion: Fusion,
+    /// How the weight of the fusion was found, if it was not given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tuning: Option<AboutTuning>,
 }
 
 /// The user dictionary that an index was built with.

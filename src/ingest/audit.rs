@@ -126,6 +126,7 @@ impl Stage for Audit {
             rows_left_out: 0,
             files: vec![table_file(Table::Leaks)],
             shared: Vec::new(),
+            digested: Vec::new(),
             stats: BTreeMap::from([
                 ("leaks".to_owned(), json!(counts)),
                 ("items".to_owned(), json!(search.items.len())),

@@ -45,7 +45,7 @@ enum Labels {
 
 /// Rows of one TSV of images.
 fn image_lines(source: &SourceFolder, name: &str, split: Option<Split>) -> SourceRows {
-    Lines::new(source, name).parse(move |place, line| parse_image(place, &line, split))
+    Lines::new(source, name).parse(move |place, line| parse_image(place, line, split))
 }
 
 /// Rows of one JSONL of texts.
@@ -68,18 +68,21 @@ struct TextLine {
     image_ids: Option<Vec<Value>>,
 }
 
-fn parse_image(place: Place, line: &[u8], split: Option<Split>) -> SourceRow {
+fn parse_image(place: Place, mut line: Vec<u8>, split: Option<Split>) -> SourceRow {
     if line.len() >= MAX_LINE_BYTES {
         return SourceRow::bad(place, "images", "", "line is longer than any image that is accepted");
     }
-    let Some(tab) = memchr::memchr(b'\t', line) else {
+    let Some(tab) = memchr::memchr(b'\t', &line) else {
         return SourceRow::bad(place, "images", "", "no tab: expected `image_id<TAB>base64`");
     };
-    let (id, encoded) = (&line[..tab], line[tab + 1..].trim_ascii());
-    let Ok(id) = std::str::from_utf8(id).map(|id| id.trim().to_owned()) else {
+    let Ok(id) = std::str::from_utf8(&line[..tab]).map(|id| id.trim().to_owned()) else {
         return SourceRow::bad(place, "images", "", "image id is not UTF-8");
     };
-    let content = ImageContent::Base64(encoded.to_vec());
+    // What is left of the line is the image, where it lies.
+    line.truncate(line.trim_ascii_end().len().max(tab + 1));
+    let blank = line[tab + 1..].iter().take_while(|byte| byte.is_ascii_whitespace()).count();
+    line.drain(..tab + 1 + blank);
+    let content = ImageContent::Base64(line);
     SourceRow::Image(ImageRow { place, id, split, family: None, content, repeats: false })
 }
 

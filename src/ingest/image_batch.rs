@@ -81,8 +81,7 @@ impl DatasetWriter<'_> {
             }
         }
         self.decide(&mut sound)?;
-        let kept = self.note(sound, &mut bad)?;
-        self.store_bytes(&kept)?;
+        let mut kept = self.note(sound, &mut bad)?;
         for image in &kept {
             self.stats.by_split.entry(image.split).or_default()[0] += 1;
             self.stats.reused += u64::from(image.examined.bytes.is_none());
@@ -90,6 +89,7 @@ impl DatasetWriter<'_> {
         self.stats.images.rows_in += kept.len() as u64;
         self.stats.images.rows_out += kept.len() as u64;
         self.tables.images.write(columns(&kept))?;
+        self.store_bytes(&mut kept)?;
         self.reject(&bad)
     }
 
@@ -145,19 +145,21 @@ impl DatasetWriter<'_> {
     }
 
     /// New bytes go into the store. What an earlier version holds goes there only if its files are not used any longer.
-    fn store_bytes(&mut self, kept: &[Sound]) -> Result<(), StageError> {
-        let mut copied = Vec::new();
-        if self.shared.is_empty() {
-            for image in kept.iter().filter(|image| image.examined.bytes.is_none()) {
-                let bytes = self.examiner.known.bytes(&image.row.id)?;
-                let lost = || StageError::internal(format!("image `{}` is not in the earlier version", image.row.id));
-                copied.push((image.row.id.as_str(), bytes.ok_or_else(lost)?));
-            }
+    fn store_bytes(&mut self, kept: &mut [Sound]) -> Result<(), StageError> {
+        let mut images = Vec::with_capacity(kept.len());
+        for image in kept {
+            let id = &image.row.id;
+            let bytes = match image.examined.bytes.take() {
+                Some(bytes) => bytes,
+                None if self.shared.is_empty() => {
+                    let lost = || StageError::internal(format!("image `{id}` is not in the earlier version"));
+                    self.examiner.known.bytes(id)?.ok_or_else(lost)?
+                }
+                None => continue,
+            };
+            images.push((id.clone(), bytes));
         }
-        let new = kept.iter().filter_map(|image| Some((image.row.id.as_str(), image.examined.bytes.as_deref()?)));
-        let batch: Vec<(&str, &[u8])> = new.chain(copied.iter().map(|(id, bytes)| (*id, bytes.as_slice()))).collect();
-        self.store.insert(&batch)?;
-        Ok(())
+        self.store_images(images)
     }
 }
 

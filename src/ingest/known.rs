@@ -8,7 +8,7 @@ use super::spec::DecodeCheck;
 use super::table_file;
 use super::writer::{is_image_store, segment_number};
 use crate::data::table::Table;
-use crate::data::{FileEntry, short_hash};
+use crate::data::{FileEntry, KeyHashing, short_hash};
 use crate::store::{ImageStore, Sealed, StoreError, TableReader};
 
 /// More segments than this are copied into one.
@@ -32,7 +32,7 @@ pub struct Facts {
 #[derive(Debug, Default)]
 pub struct KnownImages {
     /// By the first half of a hash over id and digest.
-    facts: HashMap<u128, Facts>,
+    facts: HashMap<u128, Facts, KeyHashing>,
     base: Option<Base>,
 }
 
@@ -47,7 +47,7 @@ struct Base {
 impl KnownImages {
     /// Reads what an earlier version holds. Facts that were found by a lesser check are of no use.
     pub fn read(base: &Sealed, decode: DecodeCheck) -> Result<Self, StoreError> {
-        let mut facts = HashMap::new();
+        let mut facts = HashMap::default();
         let mut live = 0u32;
         for batch in TableReader::open(&base.path(&table_file(Table::Images)), Table::Images)? {
             let batch = batch?;

@@ -16,6 +16,7 @@ mod folder;
 mod formats;
 mod groups;
 mod image_batch;
+mod image_sink;
 mod jpeg;
 mod known;
 mod lines;
@@ -76,7 +77,7 @@ use tally::IngestStats;
 use writer::{DatasetWriter, Written};
 
 /// Version of the stage's results.
-pub const VERSION: u32 = 3;
+pub const VERSION: u32 = 4;
 
 /// Rows that are read while earlier ones are settled, and rows that change hands together.
 const ROWS_AHEAD: usize = 512;
@@ -225,7 +226,7 @@ fn read_ahead(
 }
 
 fn receipt(shard: &Shard, written: Written) -> ShardReceipt {
-    let Written { stats, mut files, shared, .. } = written;
+    let Written { stats, mut files, image_store, shared, .. } = written;
     files.push(STATISTICS_FILE.to_owned());
     ShardReceipt {
         shard: shard.clone(),
@@ -235,6 +236,7 @@ fn receipt(shard: &Shard, written: Written) -> ShardReceipt {
         rows_left_out: stats.sum(|tally| tally.filtered + tally.merged),
         files,
         shared,
+        digested: vec![image_store],
         stats: stats.to_json(),
     }
 }

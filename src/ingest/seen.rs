@@ -3,7 +3,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use crate::data::Split;
-use crate::store::{ImageStoreWriter, MAX_KEY_BYTES, StoreError};
+use crate::store::{LookupFile, MAX_KEY_BYTES, StoreError};
 
 /// What became of an image.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -36,9 +36,9 @@ pub enum SeenText {
 /// Look-up files in a scratch folder.
 pub struct Seen {
     folder: PathBuf,
-    images: ImageStoreWriter,
-    texts: ImageStoreWriter,
-    digests: ImageStoreWriter,
+    images: LookupFile,
+    texts: LookupFile,
+    digests: LookupFile,
 }
 
 const FILES: [&str; 3] = ["seen_images.mdb", "seen_texts.mdb", "seen_digests.mdb"];
@@ -129,10 +129,10 @@ impl SeenImage {
     }
 }
 
-/// An image store in place of whatever an earlier try left.
-pub fn create_anew(path: &Path) -> Result<ImageStoreWriter, StoreError> {
+/// A file in place of whatever an earlier try left.
+fn create_anew(path: &Path) -> Result<LookupFile, StoreError> {
     match fs::remove_file(path) {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(StoreError::io(path)(error)),
-        _ => ImageStoreWriter::create(path),
+        _ => LookupFile::create(path),
     }
 }

@@ -10,7 +10,7 @@ use super::table_file;
 use super::text_key::text_key;
 use super::union_find::UnionFind;
 use crate::data::table::Table;
-use crate::data::{short_digest, short_hash};
+use crate::data::{KeyHashing, short_digest, short_hash};
 use crate::stage::StageError;
 use crate::store::{StoreError, TableReader, write_whole};
 
@@ -76,16 +76,26 @@ impl Statistics {
 
     /// Reads the tables of a data set.
     pub fn of_tables(folder: &Path) -> Result<Self, StoreError> {
-        let mut statistics = Self::default();
-        statistics.read_images(folder)?;
-        statistics.read_texts(folder)?;
-        statistics.read_pairs(folder)?;
-        Ok(statistics)
+        let (mut of_images, mut of_texts) = (Self::default(), Self::default());
+        let (images, texts) = rayon::join(|| of_images.read_images(folder), || of_texts.read_texts(folder));
+        images.and(texts)?;
+        let mut all = Self {
+            images: of_images.images,
+            formats: of_images.formats,
+            width: of_images.width,
+            height: of_images.height,
+            bytes: of_images.bytes,
+            identical_images: of_images.identical_images,
+            near_identical_images: of_images.near_identical_images,
+            ..of_texts
+        };
+        all.read_pairs(folder)?;
+        Ok(all)
     }
 
     fn read_images(&mut self, folder: &Path) -> Result<(), StoreError> {
         let (mut widths, mut heights, mut sizes) = (Counts::default(), Counts::default(), Counts::default());
-        let (mut digests, mut hashes) = (HashSet::new(), Vec::new());
+        let (mut digests, mut hashes) = (HashSet::with_hasher(KeyHashing::default()), Vec::new());
         for batch in TableReader::open(&folder.join(table_file(Table::Images)), Table::Images)? {
             let batch = batch?;
             let (width, height, bytes) = (batch.u32("width")?, batch.u32("height")?, batch.u64("bytes")?);
@@ -112,7 +122,7 @@ impl Statistics {
 
     fn read_texts(&mut self, folder: &Path) -> Result<(), StoreError> {
         let mut lengths = Counts::default();
-        let mut keys = HashSet::new();
+        let mut keys = HashSet::with_hasher(KeyHashing::default());
         for batch in TableReader::open(&folder.join(table_file(Table::Texts)), Table::Texts)? {
             let batch = batch?;
             let (texts, tokens, unknown) = (batch.text("text")?, batch.u32("tokens")?, batch.u32("unknown_tokens")?);
@@ -124,7 +134,10 @@ impl Statistics {
                 self.unknown_tokens += u64::from(unknown.value(row));
                 self.all_tokens += u64::from(tokens.value(row));
                 self.repeated_texts += u64::from(!keys.insert(text_key(text)));
-                *self.scripts.entry(script(text).to_owned()).or_default() += 1;
+                match self.scripts.get_mut(script(text)) {
+                    Some(count) => *count += 1,
+                    None => drop(self.scripts.insert(script(text).to_owned(), 1)),
+                }
             }
         }
         self.tokens = lengths.quantiles();
@@ -132,7 +145,8 @@ impl Statistics {
     }
 
     fn read_pairs(&mut self, folder: &Path) -> Result<(), StoreError> {
-        let (mut of_text, mut of_image) = (HashMap::new(), HashMap::new());
+        let mut of_text: HashMap<u128, u32, KeyHashing> = HashMap::default();
+        let mut of_image = of_text.clone();
         for batch in TableReader::open(&folder.join(table_file(Table::Pairs)), Table::Pairs)? {
             let batch = batch?;
             let (texts, images) = (batch.text("text_id")?, batch.text("image_id")?);
@@ -174,7 +188,7 @@ impl Counts {
     }
 }
 
-fn histogram(counts: &HashMap<u128, u32>, items: u64) -> BTreeMap<u64, u64> {
+fn histogram(counts: &HashMap<u128, u32, KeyHashing>, items: u64) -> BTreeMap<u64, u64> {
     let mut histogram = BTreeMap::new();
     for count in counts.values() {
         *histogram.entry(u64::from(*count)).or_default() += 1;

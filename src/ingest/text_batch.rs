@@ -98,7 +98,7 @@ impl DatasetWriter<'_> {
         let mut named = HashSet::new();
         for id in &row.image_ids {
             let link = match self.seen.image(id)? {
-                _ if !named.insert(id) => {
+                _ if row.image_ids.len() > 1 && !named.insert(id) => {
                     Link::Bad { id: id.clone(), reason: format!("image `{id}` is named twice by this text") }
                 }
                 None => Link::Bad { id: id.clone(), reason: format!("image `{id}` is not in the data set") },

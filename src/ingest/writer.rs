@@ -3,7 +3,8 @@ use std::path::{Path, PathBuf};
 
 use super::examine::Examiner;
 use super::image_batch::ImageBatch;
-use super::seen::{Seen, create_anew};
+use super::image_sink::{ImageSink, StoredImages};
+use super::seen::Seen;
 use super::source::{Place, SourceRow};
 use super::spec::{IdenticalImages, IngestSpec};
 use super::split_rule::SplitRule;
@@ -12,7 +13,7 @@ use super::text_batch::TextBatch;
 use crate::data::FileEntry;
 use crate::data::table::Table;
 use crate::stage::StageError;
-use crate::store::{ImageStoreWriter, RowFilter, StoreError, TableWriter, primitive_column, text_column};
+use crate::store::{FileDigest, RowFilter, StoreError, TableWriter, primitive_column, text_column};
 use arrow_array::types::UInt64Type;
 
 const BATCH_IMAGES: usize = 512;
@@ -47,7 +48,7 @@ pub struct DatasetWriter<'a> {
     pub(super) spec: &'a IngestSpec,
     pub(super) tables: Tables,
     pub(super) filters: Filters,
-    pub(super) store: ImageStoreWriter,
+    store: Option<ImageSink>,
     pub(super) seen: Seen,
     pub(super) stats: IngestStats,
     images: ImageBatch,
@@ -83,6 +84,8 @@ pub struct Written {
     pub quarantine: PathBuf,
     /// Files below the output folder.
     pub files: Vec<String>,
+    /// The one with the images.
+    pub image_store: FileEntry,
     /// Image stores of earlier versions that this one goes on using.
     pub shared: Vec<FileEntry>,
 }
@@ -120,7 +123,7 @@ impl<'a> DatasetWriter<'a> {
                 images: filter(&spec.conditions.images, Table::Images)?,
                 texts: filter(&spec.conditions.texts, Table::Texts)?,
             },
-            store: create_anew(&out.join(&store_file))?,
+            store: Some(ImageSink::create(&out.join(&store_file), scratch)?),
             seen: Seen::create(scratch)?,
             stats: IngestStats::default(),
             images: ImageBatch::default(),
@@ -132,6 +135,15 @@ impl<'a> DatasetWriter<'a> {
             shared,
             store_file,
         })
+    }
+
+    /// Hands images to the image store; if nobody takes them, says why.
+    pub(super) fn store_images(&mut self, images: StoredImages) -> Result<(), StageError> {
+        if self.store.as_ref().is_some_and(|store| store.push(images)) {
+            return Ok(());
+        }
+        let written = self.store.take().map(ImageSink::finish).transpose()?;
+        Err(StageError::internal(format!("the image store was closed early: {written:?}")))
     }
 
     /// Takes one row; it is settled with its batch.
@@ -158,12 +170,14 @@ impl<'a> DatasetWriter<'a> {
         for table in [images, texts, pairs, quarantine] {
             table.finish()?;
         }
-        self.store.finish()?;
+        let closed = || StageError::internal("the image store was closed early".to_owned());
+        let FileDigest { bytes, digest } = self.store.take().ok_or_else(closed)?.finish()?;
+        let image_store = FileEntry { path: self.store_file.clone(), bytes, digest, home: None };
         self.seen.remove()?;
         let tables = [Table::Images, Table::Texts, Table::Pairs, Table::Quarantine];
         let mut files: Vec<String> = tables.into_iter().map(table_file).collect();
         files.push(self.store_file);
-        Ok(Written { stats: self.stats, quarantine: self.quarantine_path, files, shared: self.shared })
+        Ok(Written { stats: self.stats, quarantine: self.quarantine_path, files, image_store, shared: self.shared })
     }
 
     fn flush_images(&mut self) -> Result<(), StageError> {

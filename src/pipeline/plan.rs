@@ -6,9 +6,10 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::error::PipelineError;
-use super::resolve::Resolved;
-use super::spec::{PipelineSpec, StageKind, StageSpec};
+use super::resolve::{AGAINST, Resolved};
+use super::spec::{PipelineSpec, StageEntry, StageKind, StageSpec};
 use crate::data::{ArtifactKey, Fingerprint, Manifest};
+use crate::report::Against;
 use crate::stage::StageError;
 use crate::store::{Store, latest_release, read_manifest};
 
@@ -54,7 +55,8 @@ pub fn compile(spec: &PipelineSpec, folder: &Path, store: &Store) -> Result<Plan
     let mut steps: Vec<Step> = Vec::new();
     for position in order(spec) {
         let Some(entry) = spec.stages.get(position) else { continue };
-        let stage = Resolved::new(entry, folder, spec.seed);
+        let mut stage = Resolved::new(entry, folder, spec.seed);
+        stage.against = against(entry, &steps, &artifacts, &published, base);
         let in_stage = |source| PipelineError::Stage { stage: entry.id.clone(), source };
         let settings = stage.settings(&digests).map_err(in_stage)?;
         let needs: Vec<(String, Fingerprint)> = entry
@@ -94,6 +96,28 @@ impl Plan {
     pub fn step(&self, id: &str) -> Option<&Step> {
         find(&self.steps, id)
     }
+}
+
+/// What a report compares with: the scores of the newest release. Where these are the plan's own, it is what the published report
+/// compared with, so that a report that was drawn once stays as it is.
+fn against(
+    entry: &StageEntry,
+    steps: &[Step],
+    artifacts: &BTreeMap<String, ArtifactKey>,
+    published: &BTreeMap<String, Manifest>,
+    release: u64,
+) -> Option<Against> {
+    let StageSpec::Report(report) = &entry.spec else { return None };
+    let step = find(steps, &report.needs.scores)?;
+    let StageSpec::Evaluate(evaluate) = &step.stage.spec else { return None };
+    let gate = evaluate.gate.clone()?;
+    let scores = artifacts.get(&step.stage.id)?;
+    if *scores != step.artifact {
+        return Some(Against { release, scores: scores.clone(), gate });
+    }
+    let known = published.get(&entry.id)?.spec.get(AGAINST)?;
+    let known: Against = serde_json::from_value(known.clone()).ok()?;
+    Some(Against { gate, ..known })
 }
 
 /// Positions of the stages such that every stage comes after what it needs, file order otherwise.

@@ -10,10 +10,13 @@ use crate::evaluate::Evaluate;
 use crate::index::BuildIndex;
 use crate::ingest::{Audit, Ingest, IngestError};
 use crate::model::weights_file;
-use crate::report::Report;
+use crate::report::{Against, Report};
 use crate::stage::{Stage, StageError};
 use crate::store::{DigestCache, digest_file};
 use crate::train::{BaseModel, Finetune};
+
+/// Where the settings of a report name what it compares with.
+pub(super) const AGAINST: &str = "against";
 
 /// A stage whose relative paths start at the pipeline file.
 #[derive(Debug, Clone)]
@@ -21,6 +24,8 @@ pub struct Resolved {
     pub id: String,
     pub spec: StageSpec,
     pub seed: u64,
+    /// What a report compares with.
+    pub against: Option<Against>,
 }
 
 impl Resolved {
@@ -35,7 +40,7 @@ impl Resolved {
             StageSpec::Index(index) => join(&mut index.text.dictionary, folder),
             _ => {}
         }
-        Self { id: entry.id.clone(), spec, seed }
+        Self { id: entry.id.clone(), spec, seed, against: None }
     }
 
     /// The stage, ready to run. The one place where a spec becomes code.
@@ -49,7 +54,7 @@ impl Resolved {
             StageSpec::Embed(spec) => Box::new(Embed::new(spec)),
             StageSpec::Index(spec) => Box::new(BuildIndex { spec }),
             StageSpec::Evaluate(spec) => Box::new(Evaluate { spec }),
-            StageSpec::Report(spec) => Box::new(Report { spec }),
+            StageSpec::Report(spec) => Box::new(Report { spec, against: self.against.clone() }),
         }
     }
 
@@ -95,7 +100,14 @@ impl Resolved {
             StageSpec::Audit(_) => {}
             // What the scores have to be changes none of them.
             StageSpec::Evaluate(_) => drop(settings.as_object_mut().and_then(|fields| fields.remove("gate"))),
-            StageSpec::Embed(_) | StageSpec::Report(_) => {}
+            StageSpec::Report(_) => {
+                if let (Some(against), Some(fields)) = (&self.against, settings.as_object_mut()) {
+                    let json =
+                        serde_json::to_value(against).map_err(|error| StageError::internal(error.to_string()))?;
+                    fields.insert(AGAINST.to_owned(), json);
+                }
+            }
+            StageSpec::Embed(_) => {}
         }
         Ok(settings)
     }

@@ -11,7 +11,8 @@ use super::plan::{Plan, State, Step};
 use super::transfer::{folder_bytes, watch};
 use crate::data::{ArtifactKey, ErrorClass, Release};
 use crate::model::ComputeDevice;
-use crate::stage::{Input, Monitor, StageContext, StageError, StageStats, TELEMETRY_FOLDER, run_shards};
+use crate::report::PUBLISHED_SCORES;
+use crate::stage::{Input, Monitor, StageContext, StageError, StageOutput, StageStats, TELEMETRY_FOLDER, run_shards};
 use crate::store::{
     Clock, ConditionalWrites, Description, Lease, Publication, Sealed, Store, StoreError, Traffic, Workdir,
     open_artifact, publish, read_manifest, seal,
@@ -199,7 +200,7 @@ fn run_step(
     };
     let stats = run_shards(step.stage.build().as_ref(), &context);
     keep_telemetry(store, &options.run_id, &context)?;
-    let (stats, shared) = stats?;
+    let StageOutput { stats, shared, digested } = stats?;
     let needs = step.needs.iter().map(|(id, fingerprint)| (id.clone(), vec![fingerprint.clone()]));
     let json = serde_json::to_value(&stats).map_err(|error| StageError::internal(error.to_string()))?;
     let description = Description {
@@ -209,6 +210,7 @@ fn run_step(
         inputs: needs.collect(),
         stats: json,
         shared,
+        digested,
     };
     let title = format!("{}: upload", step.stage.id);
     let bytes = folder_bytes(workdir.out());
@@ -231,6 +233,12 @@ pub fn open_inputs(step: &Step, plan: &Plan, store: &Store) -> Result<BTreeMap<S
         let missing = || StageError::internal(format!("input `{id}` is not part of the plan"));
         let key = plan.step(id).ok_or_else(missing)?.artifact.clone();
         inputs.insert(id.clone(), Input { sealed: open_artifact(store, &key)?, key });
+    }
+    if let Some(against) = &step.stage.against
+        && read_manifest(store, &against.scores)?.is_some()
+    {
+        let sealed = open_artifact(store, &against.scores)?;
+        inputs.insert(PUBLISHED_SCORES.to_owned(), Input { key: against.scores.clone(), sealed });
     }
     Ok(inputs)
 }

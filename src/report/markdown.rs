@@ -13,6 +13,13 @@ pub fn render_markdown(facts: &ReportFacts) -> String {
         page.push_str("\n## Every checkpoint on every data set\n\nMean recall in percent, with 95 % intervals; text → image / image → text.\n\n");
         page.push_str(&matrix(facts));
     }
+    if let Some(gate) = &facts.gate {
+        let _ = write!(page, "\n## The gate\n\n{}\n\n", gate.verdict());
+        for finding in &gate.findings {
+            let (data, words) = (plain(&finding.dataset), direction_words(&finding.direction));
+            let _ = writeln!(page, "- {data}, {words}: {}", plain(&finding.sentence));
+        }
+    }
     if !facts.forgetting.is_empty() {
         page.push_str("\n## What each stage forgot\n\n");
         page.push_str(&forgetting(facts));

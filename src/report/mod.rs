@@ -1,5 +1,6 @@
 //! What should a person look at? One page of scores, curves and pictures, in several formats.
 
+mod against;
 mod csv;
 mod cut_off;
 mod facts;
@@ -24,12 +25,13 @@ use serde_json::json;
 use crate::stage::{Shard, ShardReceipt, Stage, StageContext, StageError};
 use crate::store::write_whole;
 
+pub use against::{Against, PUBLISHED_SCORES};
 pub use csv::render_csv;
 pub use cut_off::{CutOff, calibrate};
 pub use facts::{
-    AboutFacts, ArtifactFacts, CaseFacts, CaseHit, CaseStage, ChangeFacts, ChurnFacts, Curve, DatasetFacts, HitFacts,
-    MapFacts, MapPoint, MapStage, ModelFacts, PointKind, QueryFacts, RankChange, RankFacts, RecallCurve, ReportFacts,
-    ScoreHistogram, TimingFacts, TimingKind, Truth, Verdict,
+    AboutFacts, ArtifactFacts, CaseFacts, CaseHit, CaseStage, ChangeFacts, ChurnFacts, Curve, DatasetFacts, GateFacts,
+    HitFacts, MapFacts, MapPoint, MapStage, ModelFacts, PointKind, QueryFacts, RankChange, RankFacts, RecallCurve,
+    ReportFacts, ScoreHistogram, TimingFacts, TimingKind, Truth, Verdict,
 };
 pub use gallery::{Gallery, PictureId};
 pub use gather::thumbnail;
@@ -43,17 +45,19 @@ pub use rates::render_rates;
 pub use spec::{ReportNeeds, ReportSpec};
 
 /// Version of the stage's results.
-pub const VERSION: u32 = 4;
+pub const VERSION: u32 = 5;
 
 /// `kind: report`.
 #[derive(Debug, Clone)]
 pub struct Report {
     pub spec: ReportSpec,
+    /// What the scores are held against, if anything.
+    pub against: Option<Against>,
 }
 
 impl Stage for Report {
     fn run_shard(&self, context: &StageContext<'_>, shard: &Shard) -> Result<ShardReceipt, StageError> {
-        let facts = gather::gather(&self.spec, context)?;
+        let facts = gather::gather(&self.spec, self.against.as_ref(), context)?;
         let pages = [
             ("report.html", render_html(&facts)),
             ("report.md", render_markdown(&facts)),
@@ -71,6 +75,7 @@ impl Stage for Report {
             rows_quarantined: 0,
             rows_left_out: 0,
             shared: Vec::new(),
+            digested: Vec::new(),
             files: pages.iter().map(|(name, _)| (*name).to_owned()).collect(),
             stats: BTreeMap::from([("scores".to_owned(), json!(rows))]),
         })

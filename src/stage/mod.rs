@@ -13,7 +13,7 @@ use crate::store::{DigestCache, Sealed};
 
 pub use error::StageError;
 pub use monitor::{Monitor, NoMonitor, Progress, StopSignal};
-pub use shard::{Shard, ShardReceipt, StageStats, run_shards};
+pub use shard::{Shard, ShardReceipt, StageOutput, StageStats, run_shards};
 
 /// Folder below `StageContext::scratch` for what a run measured on the way; kept with the run, not with the result.
 pub const TELEMETRY_FOLDER: &str = "telemetry";

@@ -36,8 +36,21 @@ pub struct ShardReceipt {
     /// Files of sealed artifacts that become part of this one as they are.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub shared: Vec<FileEntry>,
+    /// Those of `files` whose length and digest are known already, so that they need not be read again.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub digested: Vec<FileEntry>,
     /// Counts of the stage's own.
     pub stats: BTreeMap<String, Value>,
+}
+
+/// What the shards of a stage left, put together.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct StageOutput {
+    pub stats: StageStats,
+    /// Files that the artifact shares with earlier ones.
+    pub shared: Vec<FileEntry>,
+    /// Files whose length and digest are known.
+    pub digested: Vec<FileEntry>,
 }
 
 /// Sums over all shards.
@@ -51,9 +64,9 @@ pub struct StageStats {
     pub shards: BTreeMap<String, BTreeMap<String, Value>>,
 }
 
-/// Runs every shard that has no receipt yet, then `finish`; returns the sums and the files that the artifact shares with
-/// earlier ones. Rows in must equal rows out plus rows in quarantine plus rows left out.
-pub fn run_shards(stage: &dyn Stage, context: &StageContext<'_>) -> Result<(StageStats, Vec<FileEntry>), StageError> {
+/// Runs every shard that has no receipt yet, then `finish`. Rows in must equal rows out plus rows in quarantine plus rows left
+/// out.
+pub fn run_shards(stage: &dyn Stage, context: &StageContext<'_>) -> Result<StageOutput, StageError> {
     let mut receipts = Vec::new();
     for shard in stage.shards(context)? {
         context.monitor.check_stop()?;
@@ -69,16 +82,18 @@ pub fn run_shards(stage: &dyn Stage, context: &StageContext<'_>) -> Result<(Stag
         receipts.push(receipt);
     }
     stage.finish(context, &receipts)?;
-    let (mut stats, mut shared) = (StageStats::default(), Vec::new());
+    let mut output = StageOutput::default();
     for receipt in receipts {
+        let stats = &mut output.stats;
         stats.rows_in += receipt.rows_in;
         stats.rows_out += receipt.rows_out;
         stats.rows_quarantined += receipt.rows_quarantined;
         stats.rows_left_out += receipt.rows_left_out;
-        shared.extend(receipt.shared);
         stats.shards.insert(receipt.shard.0, receipt.stats);
+        output.shared.extend(receipt.shared);
+        output.digested.extend(receipt.digested);
     }
-    Ok((stats, shared))
+    Ok(output)
 }
 
 fn check_rows(context: &StageContext<'_>, receipt: &ShardReceipt) -> Result<(), StageError> {

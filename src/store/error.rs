@@ -24,6 +24,14 @@ pub enum StoreError {
     Key { key: String, source: object_store::path::Error },
     #[error("{path}: LMDB: {source}")]
     Lmdb { path: PathBuf, source: heed::Error },
+    #[error("{path}: entry {entry}: a key has 1 to {limit} bytes, this one has {bytes}; choose another id")]
+    KeySize { path: PathBuf, entry: u64, bytes: usize, limit: usize },
+    #[error("{path}: entry {entry}: the value has {bytes} bytes, at most {limit} are stored; leave it out")]
+    ValueSize { path: PathBuf, entry: u64, bytes: usize, limit: usize },
+    #[error(
+        "{path}: entry {entry}: key `{key}` is not greater than `{previous}` before it; append every key once, in the order of their bytes"
+    )]
+    KeyOrder { path: PathBuf, entry: u64, previous: String, key: String },
     #[error("{path}: table could not be written: {source}")]
     Write { path: PathBuf, source: ::parquet::errors::ParquetError },
     #[error("{path}: table is not readable: {source}")]

@@ -1,4 +1,4 @@
-//! The image store: raw image bytes by image id in LMDB files. The only page of the room with `unsafe`.
+//! LMDB files: sealed image stores (raw bytes by image id) and look-up files that change. `lmdb_builder` writes the former.
 use std::path::{Path, PathBuf};
 
 use heed::types::{Bytes, Str};
@@ -15,9 +15,9 @@ const READ_MAP_BYTES: usize = 1 << 40;
 
 type Images = Database<'static, Str, Bytes>;
 
-/// Writes images in one transaction per batch; the map grows as needed. Nothing is durable before `finish`.
+/// Bytes by key in a scratch file, one transaction per batch; the map grows as needed. Nothing in it is durable.
 #[derive(Debug)]
-pub struct ImageStoreWriter(KeyValueFile);
+pub struct LookupFile(KeyValueFile);
 
 /// Reads images from one or more sealed files; cheap to share between threads.
 #[derive(Debug)]
@@ -42,24 +42,24 @@ pub(super) struct KeyValueFile {
     map_bytes: usize,
 }
 
-impl ImageStoreWriter {
+impl LookupFile {
     /// Creates the LMDB file `path`; no lock file is left beside it.
     pub fn create(path: &Path) -> Result<Self, StoreError> {
         Ok(Self(KeyValueFile::open_with(path, EnvFlags::NO_SYNC)?))
     }
 
-    /// The bytes stored under an id, or `None`.
-    pub fn get(&self, id: &str) -> Result<Option<Vec<u8>>, StoreError> {
-        self.0.get(id.as_bytes())
+    /// The bytes stored under a key, or `None`.
+    pub fn get(&self, key: &str) -> Result<Option<Vec<u8>>, StoreError> {
+        self.0.get(key.as_bytes())
     }
 
-    /// Stores images whose ids are new; says for each whether it was. All or none of the batch is stored.
+    /// Stores values whose keys are new; says for each whether it was. All or none of the batch is stored.
     pub fn insert(&mut self, batch: &[(&str, &[u8])]) -> Result<Vec<bool>, StoreError> {
         let values = self.0.values;
         self.0.write(|txn| {
             let mut inserted = Vec::with_capacity(batch.len());
-            for (id, bytes) in batch {
-                match values.put_with_flags(txn, PutFlags::NO_OVERWRITE, id.as_bytes(), bytes) {
+            for (key, bytes) in batch {
+                match values.put_with_flags(txn, PutFlags::NO_OVERWRITE, key.as_bytes(), bytes) {
                     Ok(()) => inserted.push(true),
                     Err(heed::Error::Mdb(heed::MdbError::KeyExist)) => inserted.push(false),
                     Err(error) => return Err(error),
@@ -67,13 +67,6 @@ impl ImageStoreWriter {
             }
             Ok(inserted)
         })
-    }
-
-    /// Makes everything durable and closes the file.
-    pub fn finish(self) -> Result<(), StoreError> {
-        self.0.env.force_sync().map_err(lmdb(&self.0.path))?;
-        self.0.env.prepare_for_closing().wait();
-        Ok(())
     }
 }
 

@@ -6,6 +6,7 @@ mod error;
 mod garbage;
 mod lease;
 mod lmdb;
+mod lmdb_builder;
 mod local;
 mod mapping;
 mod objects;
@@ -34,7 +35,8 @@ pub use digest_cache::DigestCache;
 pub use error::StoreError;
 pub use garbage::{GarbageOptions, GarbageStats, collect_garbage};
 pub use lease::{Clock, Lease, LeaseHolder};
-pub use lmdb::{ImageStore, ImageStoreWriter, MAX_KEY_BYTES};
+pub use lmdb::{ImageStore, LookupFile, MAX_KEY_BYTES};
+pub use lmdb_builder::{FileDigest, ImageStoreBuilder, LmdbBuilder, MAX_VALUE_BYTES};
 pub use local::{sync_folder, write_whole};
 pub use mapping::Mapping;
 pub use parquet::{

@@ -39,6 +39,8 @@ pub struct Description {
     pub stats: serde_json::Value,
     /// Files of other artifacts that belong to this one too; each names its home.
     pub shared: Vec<FileEntry>,
+    /// Files whose length and digest were found while they were written.
+    pub digested: Vec<FileEntry>,
 }
 
 /// Seals the files below `folder` as `artifact`. If another run sealed the same fingerprint first, its content is
@@ -49,14 +51,20 @@ pub fn seal(
     artifact: &ArtifactKey,
     description: Description,
 ) -> Result<Manifest, StoreError> {
-    let Description { stage, code, spec, inputs, stats, shared } = description;
+    let Description { stage, code, spec, inputs, stats, shared, digested } = description;
     let mut names = Vec::new();
     relative_files(folder, "", &mut names)?;
     names.sort();
     let mut files = Vec::with_capacity(names.len());
     for name in &names {
-        let (bytes, digest) = digest_file(&folder.join(name))?;
-        files.push(FileEntry { path: name.clone(), bytes, digest, home: None });
+        let known = digested.iter().find(|file| file.path == *name);
+        files.push(match known {
+            Some(file) => file.clone(),
+            None => {
+                let (bytes, digest) = digest_file(&folder.join(name))?;
+                FileEntry { path: name.clone(), bytes, digest, home: None }
+            }
+        });
     }
     if let Some(manifest) = read_manifest(store, artifact)? {
         return Ok(manifest);

@@ -60,6 +60,7 @@ pub(super) fn checkpoint_receipt(
         rows_quarantined: 0,
         rows_left_out: 0,
         shared: Vec::new(),
+        digested: Vec::new(),
         files: files.map(|file| (*file).to_owned()).collect(),
         stats,
     }

@@ -77,6 +77,8 @@ fn values_that_make_no_sense_are_refused() {
         ("kind: model", "kind: modle", "did you mean `model`?"),
         ("root: muge }", "root: muge, splits: [train, train] }", "named once each"),
         ("id: base", "id: Base Model", "does not fit"),
+        ("model: second } }", "model: second }, fusion: { method: convex, alpha: tunde } }", "did you mean `tuned`?"),
+        ("model: second } }", "model: second }, fusion: { method: convex, alpha: 2 } }", "use at most 1"),
     ];
     for (from, to, words) in cases {
         workspace.check_with(from, to).fails(78, &[words]);

@@ -102,13 +102,26 @@ fn a_worse_model_does_not_pass_the_gate_and_the_old_release_stays() {
         1
     );
     assert_eq!(workspace.tuwen(&["publish", "pipeline.yaml"]).code, 3);
-    // The gate is no part of the result: another one judges the same scores.
+    let reports = || {
+        let files = files_below(&workspace.path("artifacts/artifacts/report")).into_iter();
+        files
+            .filter(|file| file.ends_with("report.md"))
+            .map(|file| workspace.read(&format!("artifacts/artifacts/report/{file}")))
+    };
+    assert!(reports().any(|report| report.contains("Closed: ") && report.contains("against release 1 failed")));
+    // The gate is no part of the scores, but the report tells what it said.
     workspace.write(
         "pipeline.yaml",
         gated.replace("learning_rate: 5e-4", "learning_rate: 4e-4").replace("min_delta: 0.99", "min_delta: -0.99"),
     );
-    let passed = workspace.tuwen(&["publish", "pipeline.yaml", "--json"]).succeeds().json();
-    assert!(passed["release"] == 2 && passed["gate"].as_str().unwrap().contains("mean_recall"), "{passed}");
+    let passed = workspace.tuwen(&["run", "pipeline.yaml", "--json"]).succeeds().json();
+    let made = passed["steps"].as_array().unwrap().iter().filter(|step| step["reused"] == false);
+    assert_eq!(made.map(|step| step["stage"].as_str().unwrap()).collect::<Vec<_>>(), ["report"], "{passed}");
+    let shown = workspace.tuwen(&["releases", "show", "--json"]).succeeds().json();
+    assert!(passed["release"] == 2 && shown["gate"].as_str().unwrap().contains("mean_recall"), "{passed} {shown}");
+    assert!(reports().any(|report| report.contains("Open: nothing stands against taking the place of release 1.")));
+    let again = workspace.tuwen(&["run", "pipeline.yaml", "--json"]).succeeds().json();
+    assert!(again["steps"].as_array().unwrap().iter().all(|step| step["reused"] == true), "{again}");
 }
 
 #[test]

@@ -3,8 +3,8 @@ use std::sync::Barrier;
 
 use tuwen::data::{ArtifactKey, ArtifactKind, FingerprintBuilder};
 use tuwen::store::{
-    Created, Description, ImageStore, ImageStoreWriter, Publication, Store, StoreOptions, Workdir, latest_release,
-    open_artifact, pipelines, publish, read_manifest, seal,
+    Created, Description, LookupFile, Publication, Store, StoreOptions, Workdir, latest_release, open_artifact,
+    pipelines, publish, read_manifest, seal,
 };
 
 /// Runs a test on every kind of store.
@@ -138,20 +138,18 @@ fn a_damaged_artifact_is_refused() {
 }
 
 #[test]
-fn the_image_store_grows_by_itself_and_keeps_the_first_of_two() {
+fn a_look_up_file_grows_by_itself_and_keeps_the_first_of_two() {
     let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("images.mdb");
-    let mut writer = ImageStoreWriter::create(&path).unwrap();
+    let path = folder.path().join("seen.mdb");
+    let mut file = LookupFile::create(&path).unwrap();
     // More than the first map holds, in one transaction.
     let large = vec![7u8; 3 << 20];
-    let ids: Vec<String> = (0..40).map(|id| id.to_string()).collect();
-    let batch: Vec<(&str, &[u8])> = ids.iter().map(|id| (id.as_str(), large.as_slice())).collect();
-    assert!(writer.insert(&batch).unwrap().iter().all(|new| *new));
-    assert_eq!(writer.insert(&[("3", b"other"), ("new", b"image")]).unwrap(), [false, true]);
-    writer.finish().unwrap();
-    let store = ImageStore::open(&[path]).unwrap();
-    assert_eq!(store.get("3").unwrap().unwrap(), large);
-    assert_eq!(store.get("new").unwrap().unwrap(), b"image");
-    assert_eq!(store.get("absent").unwrap(), None);
-    assert!(!folder.path().join("images.mdb-lock").exists());
+    let keys: Vec<String> = (0..40).map(|key| key.to_string()).collect();
+    let batch: Vec<(&str, &[u8])> = keys.iter().map(|key| (key.as_str(), large.as_slice())).collect();
+    assert!(file.insert(&batch).unwrap().iter().all(|new| *new));
+    assert_eq!(file.insert(&[("3", b"other"), ("new", b"value")]).unwrap(), [false, true]);
+    assert_eq!(file.get("3").unwrap().unwrap(), large);
+    assert_eq!(file.get("new").unwrap().unwrap(), b"value");
+    assert_eq!(file.get("absent").unwrap(), None);
+    assert!(!folder.path().join("seen.mdb-lock").exists());
 }

@@ -2,7 +2,7 @@ use std::collections::BTreeMap;
 use std::fs;
 
 use serde_json::Value;
-use tuwen::index::{FusionSpec, LegWeights};
+use tuwen::index::{Fusion, LegWeights, RANK_CONSTANT};
 
 use super::fixture;
 
@@ -31,9 +31,9 @@ fn fused_lists_are_those_of_ranx_and_qdrant() {
         let alpha = case["alpha"].as_f64().unwrap();
         let weights = LegWeights::default();
         for (name, spec) in [
-            ("rrf", FusionSpec::default()),
-            ("convex", FusionSpec::Convex { alpha }),
-            ("dbsf", FusionSpec::Dbsf { weights }),
+            ("rrf", Fusion::Rrf { k: RANK_CONSTANT, weights }),
+            ("convex", Fusion::Convex { alpha }),
+            ("dbsf", Fusion::Dbsf { weights }),
         ] {
             // Of a list with one score ranx makes 0; we make 1, as such a list would otherwise be lost.
             if name == "convex" && (keywords.len() == 1 || vectors.len() == 1) {

@@ -77,6 +77,11 @@ def with_coarse_steps(data):
     return edited(data, lambda marker, segment: segment[:5] + b"\xff" * 64 if marker == DQT else segment)
 
 
+def with_large_first_step(data):
+    """A step of 255 for the mean of a block, which leaves 16 bits; all other coefficients stay."""
+    return edited(data, lambda marker, segment: segment[:5] + b"\xff" + segment[6:] if marker == DQT else segment)
+
+
 def with_ids(data, ids):
     """The file with other component ids."""
     def change(marker, segment):
@@ -104,6 +109,7 @@ def cases(rng):
     yield "restart", pillow(odd, quality=80, restart_marker_blocks=2), "a restart marker every two MCUs"
     yield "optimized", pillow(odd, quality=98, optimize=True), "Huffman tables of its own"
     yield "coarse", with_coarse_steps(pillow(odd, quality=95)), "sums that saturate or wrap at 16 bits"
+    yield "wrapped", with_large_first_step(pillow(Image.new("RGB", (32, 24), (250, 3, 128)), quality=95)), "constant columns that wrap at 16 bits"
     yield "gray", pillow(odd.convert("L"), quality=85), "one component"
     yield "gray_sampled", cjpeg(odd.convert("L"), "-gray", "-sample", "2x2"), "one component with factors above 1"
     yield "progressive", pillow(odd, quality=85, progressive=True), "all refinement scans"

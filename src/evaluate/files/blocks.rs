@@ -2,18 +2,31 @@
 use std::fs::File;
 use std::io::Read;
 use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use super::FileError;
 
-/// Bytes that are read at a time.
-const BLOCK_BYTES: usize = 1 << 20;
+/// Bytes that are read at a time: a core still has them in its second-level cache when it parses them.
+const BLOCK_BYTES: usize = 256 << 10;
+
+/// Buffers that were parsed and can be read into again: fresh memory costs more than reading.
+type Spare = Arc<Mutex<Vec<Vec<u8>>>>;
 
 /// Some whole lines of a file.
 pub struct Block {
     pub number: usize,
     /// Of its first line, counted from 1.
     pub line: u64,
+    /// Lines in it, blank ones too.
+    pub lines: usize,
     pub bytes: Vec<u8>,
+    spare: Spare,
+}
+
+impl Drop for Block {
+    fn drop(&mut self) {
+        self.spare.lock().unwrap_or_else(PoisonError::into_inner).push(std::mem::take(&mut self.bytes));
+    }
 }
 
 /// Cuts a file at line ends.
@@ -24,12 +37,18 @@ pub struct Blocks<'a> {
     number: usize,
     line: u64,
     done: bool,
+    spare: Spare,
 }
 
 impl<'a> Blocks<'a> {
     pub fn open(path: &'a Path) -> Result<Self, FileError> {
         let file = File::open(path).map_err(FileError::io(path))?;
-        Ok(Self { path, file, rest: Vec::new(), number: 0, line: 1, done: false })
+        Ok(Self { path, file, rest: Vec::new(), number: 0, line: 1, done: false, spare: Spare::default() })
+    }
+
+    /// Bytes of the whole file; 0 for what is no regular file.
+    pub fn file_bytes(&self) -> u64 {
+        self.file.metadata().map_or(0, |metadata| metadata.len())
     }
 }
 
@@ -40,8 +59,10 @@ impl Iterator for Blocks<'_> {
         if self.done {
             return None;
         }
-        let mut bytes = std::mem::take(&mut self.rest);
-        bytes.reserve(BLOCK_BYTES);
+        let mut bytes = self.spare.lock().unwrap_or_else(PoisonError::into_inner).pop().unwrap_or_default();
+        bytes.clear();
+        bytes.reserve(self.rest.len() + BLOCK_BYTES + 1);
+        bytes.append(&mut self.rest);
         loop {
             let read = match (&mut self.file).take(BLOCK_BYTES as u64).read_to_end(&mut bytes) {
                 Ok(read) => read,
@@ -56,13 +77,16 @@ impl Iterator for Blocks<'_> {
             }
             // A line longer than a block goes on in the next.
             if let Some(end) = memchr::memrchr(b'\n', &bytes) {
-                self.rest = bytes.split_off(end + 1);
+                self.rest.extend_from_slice(&bytes[end + 1..]);
+                bytes.truncate(end + 1);
                 break;
             }
         }
         let (number, line) = (self.number, self.line);
+        let ends = memchr::memchr_iter(b'\n', &bytes).count();
         self.number += 1;
-        self.line += memchr::memchr_iter(b'\n', &bytes).count() as u64;
-        Some(Ok(Block { number, line, bytes }))
+        self.line += ends as u64;
+        let lines = ends + usize::from(bytes.last().is_some_and(|last| *last != b'\n'));
+        Some(Ok(Block { number, line, lines, bytes, spare: Arc::clone(&self.spare) }))
     }
 }

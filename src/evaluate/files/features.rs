@@ -4,13 +4,11 @@ use std::io::Write;
 use std::path::Path;
 
 use rayon::prelude::*;
-use serde::de::{DeserializeOwned, IgnoredAny};
-use serde_json::Value;
 
 use super::FileError;
 use super::blocks::{Block, Blocks};
-use super::json_numbers::{read_numbers, skip_space};
-use super::lines::id_text;
+use super::feature_block::{Parsed, check_length, id_key, parse_block};
+use super::feature_line::parse_line;
 use super::python_text::{float_text, id_json};
 use crate::data::ItemKind;
 use crate::evaluate::Ranking;
@@ -39,28 +37,50 @@ impl Features {
     }
 }
 
-/// What became of a block of lines.
-struct Parsed {
-    number: usize,
-    rows: Vec<(u64, String)>,
-    vectors: Vec<f32>,
-    dimension: usize,
-}
-
 /// Reads a feature file; every id may stand once, and all vectors have one length.
 ///
 /// Numbers become what Python's `numpy.float32(float(text))` makes of them.
 pub fn read_features(path: &Path, kind: ItemKind) -> Result<Features, FileError> {
-    let blocks = Blocks::open(path)?;
-    let parse = |block: Result<Block, FileError>| parse_block(path, kind, &block?);
+    let mut blocks = Blocks::open(path)?;
+    let bytes = blocks.file_bytes();
+    let first = blocks.next();
+    let (dimension, rows) =
+        first.as_ref().and_then(|first| expected(first.as_ref().ok()?, kind, bytes)).unwrap_or((0, 0));
+    // Pages of the table that no vector reaches are never touched.
+    let mut table = vec![0.0; dimension * rows];
+    let mut left = table.as_mut_slice();
+    // Blocks are taken in the order of the file, so each gets the next rows of the table.
+    let placed = first.into_iter().chain(blocks).map(|block| {
+        let block = block?;
+        let room = left.split_off_mut(..block.lines * dimension);
+        if room.is_none() {
+            // What follows overflows too, and stays in order.
+            left = &mut [];
+        }
+        Ok((block, room.unwrap_or_default()))
+    });
+    let parse = |placed: Result<(Block, &mut [f32]), FileError>| {
+        let (block, room) = placed?;
+        parse_block(path, kind, &block, room)
+    };
     let mut parts: Vec<Parsed> =
-        blocks.par_bridge().map(parse).collect::<Result<_, _>>().map_err(|error| match error {
+        placed.par_bridge().map(parse).collect::<Result<_, _>>().map_err(|error| match error {
             // Another core may have met a later error first; the first line of the file to blame is looked for again.
             FileError::Line { .. } => first_error(path, kind).unwrap_or(error),
             other => other,
         })?;
     parts.sort_unstable_by_key(|part| part.number);
-    joined(path, parts)
+    joined(path, parts, table)
+}
+
+/// Dimension, and how many rows the file may have, from its first line.
+fn expected(block: &Block, kind: ItemKind, bytes: u64) -> Option<(usize, usize)> {
+    let line = block.bytes.split(|byte| *byte == b'\n').find(|line| !line.trim_ascii().is_empty())?;
+    let mut vector = Vec::new();
+    parse_line(line, id_key(kind), &mut vector).ok()?;
+    // Lines of one model differ by few hundredths; where they do not, what has no room is put into place at the end.
+    let rows = bytes as usize / line.len();
+    Some((vector.len(), rows + rows / 8 + 64))
 }
 
 /// Writes lines as the reference's `extract_features.py` does, to the byte: every f32 as the f64 that it is.
@@ -73,123 +93,38 @@ pub fn write_features(out: &mut impl Write, kind: ItemKind, ids: &[String], vect
     Ok(())
 }
 
-/// `image_id` or `text_id`.
-fn id_key(kind: ItemKind) -> &'static str {
-    match kind {
-        ItemKind::Image => "image_id",
-        ItemKind::Text => "text_id",
-    }
-}
-
 fn first_error(path: &Path, kind: ItemKind) -> Option<FileError> {
-    Blocks::open(path).ok()?.find_map(|block| block.and_then(|block| parse_block(path, kind, &block)).err())
+    Blocks::open(path).ok()?.find_map(|block| block.and_then(|block| parse_block(path, kind, &block, &mut [])).err())
 }
 
-fn parse_block(path: &Path, kind: ItemKind, block: &Block) -> Result<Parsed, FileError> {
-    let mut parsed = Parsed { number: block.number, rows: Vec::new(), vectors: Vec::new(), dimension: 0 };
-    let mut start = 0;
-    let ends = memchr::memchr_iter(b'\n', &block.bytes).chain([block.bytes.len()]);
-    for (end, number) in ends.zip(block.line..) {
-        let line = &block.bytes[start.min(end)..end];
-        start = end + 1;
-        if line.trim_ascii().is_empty() {
-            continue;
-        }
-        let before = parsed.vectors.len();
-        let id =
-            parse_line(line, id_key(kind), &mut parsed.vectors).map_err(|why| FileError::line(path, number, why))?;
-        let length = parsed.vectors.len() - before;
-        if parsed.rows.is_empty() {
-            parsed.dimension = length;
-            // A block holds about as many lines as its first fits in.
-            parsed.vectors.reserve(block.bytes.len() / line.len().max(1) * length);
-        }
-        check_length(path, number, length, parsed.dimension)?;
-        if parsed.vectors[before..].iter().any(|value| !value.is_finite()) {
-            let reason = format!("the vector of `{id}` holds a value that is not finite in 32 bits; encode it again");
-            return Err(FileError::line(path, number, reason));
-        }
-        parsed.rows.push((number, id));
-    }
-    Ok(parsed)
-}
-
-fn check_length(path: &Path, line: u64, found: usize, expected: usize) -> Result<(), FileError> {
-    if found == expected && found > 0 {
-        return Ok(());
-    }
-    let reason = if found == 0 {
-        "`feature` is empty; encode this item again".to_owned()
-    } else {
-        format!(
-            "`feature` has {found} values, the vectors before have {expected}; keep one model's features in one file"
-        )
-    };
-    Err(FileError::line(path, line, reason))
-}
-
-/// Appends the vector of a line and returns its id.
-fn parse_line(line: &[u8], key: &str, vectors: &mut Vec<f32>) -> Result<String, String> {
-    let broken =
-        |at: usize| format!("no feature line at column {}; a line is {{\"{key}\": 1, \"feature\": [0.1, …]}}", at + 1);
-    let (mut id, before) = (None, vectors.len());
-    let mut at = skip_space(line, 0);
-    let mut expected = b'{';
-    let mut complete = false;
-    while line.get(at) == Some(&expected) {
-        let (name, end) = value::<String>(line, skip_space(line, at + 1)).ok_or_else(|| broken(at + 1))?;
-        at = skip_space(line, end);
-        if line.get(at) != Some(&b':') {
-            return Err(broken(at));
-        }
-        at = skip_space(line, at + 1);
-        at = if name == key {
-            let (found, end) = value::<Value>(line, at).ok_or_else(|| broken(at))?;
-            id = Some(id_text(&found)?);
-            end
-        } else if name == "feature" {
-            vectors.truncate(before);
-            at + read_numbers(&line[at..], vectors).ok_or_else(|| broken(at))?
-        } else {
-            value::<IgnoredAny>(line, at).ok_or_else(|| broken(at))?.1
-        };
-        at = skip_space(line, at);
-        expected = b',';
-        complete = line.get(at) == Some(&b'}');
-    }
-    if !complete || skip_space(line, at + 1) != line.len() {
-        return Err(broken(at));
-    }
-    id.ok_or_else(|| format!("`{key}` is missing; give the file of the other side, or add it"))
-}
-
-/// A JSON value at `at`, and where it ends.
-fn value<T: DeserializeOwned>(line: &[u8], at: usize) -> Option<(T, usize)> {
-    let mut stream = serde_json::Deserializer::from_slice(line.get(at..)?).into_iter::<T>();
-    let value = stream.next()?.ok()?;
-    Some((value, at + stream.byte_offset()))
-}
-
-fn joined(path: &Path, parts: Vec<Parsed>) -> Result<Features, FileError> {
+/// Closes the gaps that blank lines left in the table, and puts into place what it had no room for.
+fn joined(path: &Path, parts: Vec<Parsed>, mut vectors: Vec<f32>) -> Result<Features, FileError> {
     let dimension = parts.iter().find(|part| !part.rows.is_empty()).map_or(0, |part| part.dimension);
     if dimension == 0 {
         return Err(FileError::Empty { path: path.to_owned() });
     }
     let rows: usize = parts.iter().map(|part| part.rows.len()).sum();
-    let mut features =
-        Features { ids: Vec::with_capacity(rows), vectors: Vec::with_capacity(rows * dimension), dimension };
-    let mut lines = Vec::with_capacity(rows);
-    // Each part is given back before the next is taken.
+    let (mut from, mut to) = (0, 0);
+    let mut overflow = Vec::new();
+    let (mut lines, mut ids) = (Vec::with_capacity(rows), Vec::with_capacity(rows));
     for part in parts {
         if let Some((line, _)) = part.rows.first() {
             check_length(path, *line, part.dimension, dimension)?;
         }
-        features.vectors.extend_from_slice(&part.vectors);
+        let held = part.rows.len() * dimension - part.overflow.len();
+        if from != to {
+            vectors.copy_within(from..from + held, to);
+        }
+        (from, to) = (from + part.room, to + held);
+        overflow.extend(part.overflow);
         for (line, id) in part.rows {
             lines.push(line);
-            features.ids.push(id);
+            ids.push(id);
         }
     }
+    vectors.truncate(to);
+    vectors.append(&mut overflow);
+    let features = Features { ids, vectors, dimension };
     let mut first = HashMap::with_capacity(rows);
     for (id, line) in features.ids.iter().zip(&lines) {
         if let Some(before) = first.insert(id.as_str(), line) {
@@ -217,6 +152,23 @@ mod tests {
             (features.ids, features.vectors),
             (vec!["a\"b".to_owned(), "7".to_owned()], vec![1.0, -0.2, 0.0, 1.0])
         );
+    }
+
+    #[test]
+    fn gaps_and_lines_that_the_first_foretells_nothing_of_leave_every_row_in_its_place() {
+        // The first line is by far the longest, so the table is too small; blank lines fill whole blocks.
+        for (first, blank) in [(200_000, 0), (200_000, 3), (9, 700_000), (1, 1), (200_000, 700_000)] {
+            let mut text = format!("{{\"image_id\": 0, \"feature\": [0.1{}, -0.0]}}\n", "0".repeat(first));
+            for id in 1..30_000 {
+                text.push_str(&"\n".repeat(if id % 10_007 == 5 { blank } else { id % 3 / 2 }));
+                text.push_str(&format!("{{\"image_id\": {id}, \"feature\": [0.5, {id}]}}\n"));
+            }
+            let features = read(&text).unwrap();
+            assert_eq!((features.ids.len(), features.vectors.len()), (30_000, 60_000));
+            for id in 1..30_000 {
+                assert_eq!((features.ids[id].as_str(), features.vectors[2 * id + 1]), (&*id.to_string(), id as f32));
+            }
+        }
     }
 
     #[test]

@@ -1,4 +1,5 @@
 //! Arrays of JSON numbers as f32, fast: what `float(text)` rounded to f32 gives, eight digits at a step.
+use super::fractions::{DROPPED, HALFWAY, LOW, eight_digits, fractions, no_digits};
 
 /// Powers of ten from 10^-45 to 10^45, each the nearest f64.
 #[rustfmt::skip]
@@ -18,9 +19,6 @@ const SHIFTS: [u64; 9] = [1, 10, 100, 1_000, 10_000, 100_000, 1_000_000, 10_000_
 const MAX_DIGITS: usize = 19;
 /// An exponent past all that are looked up.
 const FAR: i32 = 1_000_000;
-/// Bits of an f64 that an f32 has no place for, and half of their range.
-const DROPPED: u64 = (1 << 29) - 1;
-const HALFWAY: u64 = 1 << 28;
 /// The fast way is off by less than this many units in the last place of an f64.
 const SLACK: u64 = 8;
 
@@ -32,7 +30,8 @@ pub fn read_numbers(bytes: &[u8], out: &mut Vec<f32>) -> Option<usize> {
         return Some(at + 1);
     }
     loop {
-        let (value, length) = number(&bytes[at..])?;
+        at = fractions(bytes, at, out);
+        let (value, length) = number(bytes.get(at..)?)?;
         out.push(value);
         at += length;
         // `, ` is what Python's json puts between two values.
@@ -134,17 +133,10 @@ fn digits(bytes: &[u8], mut at: usize, mantissa: &mut u64) -> usize {
 /// How many of eight characters, the first in the lowest byte, are digits before anything else, and their value.
 #[inline]
 fn leading_digits(word: u64) -> (usize, u64) {
-    const HIGH: u64 = 0xF0F0_F0F0_F0F0_F0F0;
-    const ZEROS: u64 = 0x3030_3030_3030_3030;
-    // A digit is 0x30 to 0x39: its high half is 3, and adding 6 does not change that.
-    let other = ((word & HIGH) ^ ZEROS) | ((word.wrapping_add(0x0606_0606_0606_0606) & HIGH) ^ ZEROS);
-    let count = (other.trailing_zeros() / 8) as usize;
+    let count = (no_digits(word).trailing_zeros() / 8) as usize;
     // Zeros come in front of fewer than eight; two shifts, because none may be by 64.
-    let digits = (word & 0x0F0F_0F0F_0F0F_0F0F) << (8 * (8 - count).min(7)) << (8 * usize::from(count == 0));
-    let pairs = digits.wrapping_mul(10).wrapping_add(digits >> 8);
-    let low = (pairs & 0x0000_00FF_0000_00FF).wrapping_mul(0x000F_4240_0000_0064);
-    let high = ((pairs >> 16) & 0x0000_00FF_0000_00FF).wrapping_mul(0x0000_2710_0000_0001);
-    (count, low.wrapping_add(high) >> 32)
+    let digits = (word & LOW) << (8 * (8 - count).min(7)) << (8 * usize::from(count == 0));
+    (count, eight_digits(digits))
 }
 
 #[cfg(test)]

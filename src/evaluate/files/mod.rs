@@ -2,10 +2,14 @@
 
 mod blocks;
 mod error;
+mod feature_block;
+mod feature_line;
 mod features;
+mod fractions;
 mod json_numbers;
 mod lines;
 mod outcomes;
+mod plain_line;
 mod predictions;
 mod python_json;
 mod python_string;

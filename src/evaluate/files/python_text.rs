@@ -1,4 +1,5 @@
 //! Text as Python writes it: `json.dumps` with its separators and escapes, `repr` of a float, `str` of a JSON value.
+use std::borrow::Cow;
 use std::fmt::Write;
 
 use super::python_json::PyValue;
@@ -44,18 +45,22 @@ pub fn json_text(text: &str) -> String {
 }
 
 /// An id that is written as an integer is one, as the reference's evaluation wants it; others are strings.
-pub fn id_json(id: &str) -> String {
+pub fn id_json(id: &str) -> Cow<'_, str> {
     let digits = id.strip_prefix('-').unwrap_or(id);
     let integer = digits.bytes().all(|byte| byte.is_ascii_digit())
         && !digits.is_empty()
         && (!digits.starts_with('0') || id == "0");
-    if integer { id.to_owned() } else { json_text(id) }
+    if integer { id.into() } else { json_text(id).into() }
 }
 
 /// Ids as the items of a JSON list.
 pub fn id_list<'a>(ids: impl IntoIterator<Item = &'a str>) -> String {
-    let ids: Vec<String> = ids.into_iter().map(id_json).collect();
-    ids.join(", ")
+    let mut list = String::new();
+    for id in ids {
+        list.push_str(if list.is_empty() { "" } else { ", " });
+        list.push_str(&id_json(id));
+    }
+    list
 }
 
 /// `str(value)`.

@@ -2,6 +2,7 @@
 use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 
+use super::plain_line::plain_line;
 use super::python_json::{PyValue, loads};
 use super::python_text::{float_text, json_text, python_str};
 use crate::data::ItemKind;
@@ -58,10 +59,16 @@ pub fn reference_score(truth: &[u8], predictions: &[u8], direction: Direction) -
 
 /// Shares of the queries with a relevant document among the first 1, 5 and 10.
 fn recalls(truth: &[u8], predictions: &[u8], names: &Names) -> Result<[f64; 3], String> {
-    let truth = read_reference(truth, names)?;
-    let predictions = read_submission(predictions, names)?;
-    let missing: Vec<String> =
-        truth.order.iter().filter(|(key, _)| !predictions.contains_key(key)).map(|(_, text)| text.clone()).collect();
+    let truth = python_text(truth)?;
+    let truth = read_reference(&truth, names)?;
+    let predictions = python_text(predictions)?;
+    let predictions = read_submission(&predictions, names)?;
+    let missing: Vec<String> = truth
+        .order
+        .iter()
+        .filter(|(key, _)| !predictions.contains_key(key))
+        .map(|(_, text)| text.to_string())
+        .collect();
     if !missing.is_empty() {
         return Err(format!(
             "The following {}s have no prediction in your submission, please check again: {}",
@@ -71,8 +78,15 @@ fn recalls(truth: &[u8], predictions: &[u8], names: &Names) -> Result<[f64; 3], 
     }
     let mut hits = [0u64; 3];
     for (key, _) in &truth.order {
-        let relevant: HashSet<String> = elements(&truth.relevant[key])?;
-        let best = predictions[key].iter().position(|id| relevant.contains(id)).unwrap_or(K);
+        let list = &predictions[key];
+        let best = match &truth.relevant[key] {
+            Relevant::Plain(ids) => list.iter().position(|id| ids.contains(&&**id)),
+            Relevant::Value(value) => {
+                let relevant = elements(value)?;
+                list.iter().position(|id| relevant.contains(&**id))
+            }
+        };
+        let best = best.unwrap_or(K);
         hits.iter_mut().zip([1, 5, 10]).for_each(|(hits, k)| *hits += u64::from(best < k));
     }
     if truth.order.is_empty() {
@@ -82,31 +96,49 @@ fn recalls(truth: &[u8], predictions: &[u8], names: &Names) -> Result<[f64; 3], 
 }
 
 /// A truth file as Python's dictionary: keys with their text in first order, values the last.
-struct Reference {
-    order: Vec<(String, String)>,
-    relevant: HashMap<String, PyValue>,
+struct Reference<'t> {
+    order: Vec<(Cow<'t, str>, Cow<'t, str>)>,
+    relevant: HashMap<Cow<'t, str>, Relevant<'t>>,
 }
 
-fn read_reference(bytes: &[u8], names: &Names) -> Result<Reference, String> {
+/// What is relevant to a query.
+enum Relevant<'t> {
+    /// Integers.
+    Plain(Vec<&'t str>),
+    Value(PyValue),
+}
+
+fn read_reference<'t>(text: &'t str, names: &Names) -> Result<Reference<'t>, String> {
     let mut reference = Reference { order: Vec::new(), relevant: HashMap::new() };
-    let text = python_text(bytes)?;
-    for line in stripped_lines(&text) {
-        let object = loads(line)?;
-        let value = subscript(&object, names.documents)?.clone();
-        let query = subscript(&object, names.query)?;
-        let key = key(query)?;
+    for line in stripped_lines(text) {
+        let (key, text, value) = match plain_line(line, names.query, names.documents) {
+            Some((id, ids)) => (Cow::Borrowed(id), Cow::Borrowed(id), Relevant::Plain(ids)),
+            None => {
+                let object = loads(line)?;
+                let value = subscript(&object, names.documents)?.clone();
+                let query = subscript(&object, names.query)?;
+                (key(query)?.into(), python_str(query).into(), Relevant::Value(value))
+            }
+        };
         if reference.relevant.insert(key.clone(), value).is_none() {
-            reference.order.push((key, python_str(query)));
+            reference.order.push((key, text));
         }
     }
     Ok(reference)
 }
 
-fn read_submission(bytes: &[u8], names: &Names) -> Result<HashMap<String, Vec<String>>, String> {
+/// Lists by the keys of their queries.
+type Submission<'t> = HashMap<Cow<'t, str>, Vec<Cow<'t, str>>>;
+
+fn read_submission<'t>(text: &'t str, names: &Names) -> Result<Submission<'t>, String> {
     let Names { query, documents, message, plural } = *names;
     let mut submission = HashMap::new();
-    let text = python_text(bytes)?;
-    for line in stripped_lines(&text) {
+    for line in stripped_lines(text) {
+        let plain = plain_line(line, query, documents);
+        if let Some((id, ids)) = plain.filter(|(_, ids)| ids.len() == K && all_differ(ids)) {
+            submission.insert(Cow::Borrowed(id), ids.into_iter().map(Cow::Borrowed).collect());
+            continue;
+        }
         let object = loads(line).map_err(|_| format!("Cannot parse this line into json object: {line}"))?;
         if !contains(&object, query)? {
             return Err(format!("There exists one line not containing {query}: {line}"));
@@ -142,9 +174,13 @@ fn read_submission(bytes: &[u8], names: &Names) -> Result<HashMap<String, Vec<St
         if ids.iter().collect::<HashSet<_>>().len() != K {
             return Err(format!("{message} {id} has duplicate topk {plural} in your prediction. Pleace check again!"));
         }
-        submission.insert(key, ids);
+        submission.insert(key.into(), ids.into_iter().map(Cow::from).collect());
     }
     Ok(submission)
+}
+
+fn all_differ(ids: &[&str]) -> bool {
+    ids.iter().enumerate().all(|(place, id)| !ids[..place].contains(id))
 }
 
 /// A text file as Python opens it: `\r\n` and `\r` end a line too.

@@ -2,7 +2,10 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Leg, RANK_CONSTANT, convex_combination, distribution_fusion, reciprocal_rank_fusion};
+use super::{Fusion, RANK_CONSTANT};
+
+/// Both sides count the same.
+pub const EVEN_ALPHA: f64 = 0.5;
 
 /// How the lists of keywords and vectors are fused.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -19,16 +22,30 @@ pub enum FusionSpec {
     },
     /// Weighted scores, each list's brought to 0..=1.
     Convex {
-        /// Weight of the vectors, a fraction in 0..=1; the keywords get the rest.
-        #[serde(default = "default_alpha")]
-        #[schemars(range(min = 0.0, max = 1.0))]
-        alpha: f64,
+        /// Weight of the vectors, a fraction in 0..=1; the keywords get the rest. `tuned` finds it on the validation splits.
+        #[serde(default)]
+        alpha: AlphaSpec,
     },
     /// Weighted scores by where they lie between mean - 3σ and mean + 3σ of their list.
     Dbsf {
         #[serde(default)]
         weights: LegWeights,
     },
+}
+
+/// Where the weight of a convex combination comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(untagged)]
+pub enum AlphaSpec {
+    Fixed(#[schemars(range(min = 0.0, max = 1.0))] f64),
+    Tuned(Tuned),
+}
+
+/// The word for a weight that is found on the validation splits of the indexed data sets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Tuned {
+    Tuned,
 }
 
 /// What the word of each side counts.
@@ -44,18 +61,19 @@ pub struct LegWeights {
 }
 
 impl FusionSpec {
-    /// The best `count` of both lists, best first, equal scores in document order.
-    pub fn fuse(&self, keywords: &[(usize, f32)], vectors: &[(usize, f32)], count: usize) -> Vec<(usize, f32)> {
-        let legs = |weights: LegWeights| {
-            [Leg { hits: keywords, weight: weights.keywords }, Leg { hits: vectors, weight: weights.vectors }]
-        };
-        match *self {
-            Self::Rrf { k, weights } => reciprocal_rank_fusion(&legs(weights), k, count),
-            Self::Dbsf { weights } => distribution_fusion(&legs(weights), count),
-            Self::Convex { alpha } => {
-                convex_combination(&legs(LegWeights { keywords: 1.0 - alpha, vectors: alpha }), count)
-            }
+    /// With all numbers known; a weight that has to be tuned is `tuned`.
+    pub fn with_alpha(self, tuned: f64) -> Fusion {
+        match self {
+            Self::Rrf { k, weights } => Fusion::Rrf { k, weights },
+            Self::Dbsf { weights } => Fusion::Dbsf { weights },
+            Self::Convex { alpha: AlphaSpec::Fixed(alpha) } => Fusion::Convex { alpha },
+            Self::Convex { alpha: AlphaSpec::Tuned(_) } => Fusion::Convex { alpha: tuned },
         }
+    }
+
+    /// Whether its weight has to be found first.
+    pub fn is_tuned(&self) -> bool {
+        matches!(self, Self::Convex { alpha: AlphaSpec::Tuned(_) })
     }
 
     /// What is wrong with the numbers, if something is.
@@ -69,7 +87,9 @@ impl FusionSpec {
             Self::Rrf { weights, .. } | Self::Dbsf { weights } if bad(weights) => {
                 Some("weights must be 0 or more, and one of them above 0")
             }
-            Self::Convex { alpha } if !(0.0..=1.0).contains(&alpha) => Some("`alpha` must lie in 0..=1"),
+            Self::Convex { alpha: AlphaSpec::Fixed(alpha) } if !(0.0..=1.0).contains(&alpha) => {
+                Some("`alpha` must lie in 0..=1")
+            }
             _ => None,
         }
     }
@@ -81,6 +101,12 @@ impl Default for FusionSpec {
     }
 }
 
+impl Default for AlphaSpec {
+    fn default() -> Self {
+        Self::Fixed(EVEN_ALPHA)
+    }
+}
+
 impl Default for LegWeights {
     fn default() -> Self {
         Self { keywords: default_weight(), vectors: default_weight() }
@@ -89,10 +115,6 @@ impl Default for LegWeights {
 
 fn default_rank_constant() -> f64 {
     RANK_CONSTANT
-}
-
-fn default_alpha() -> f64 {
-    0.5
 }
 
 fn default_weight() -> f64 {
@@ -113,6 +135,12 @@ mod tests {
         let weights = LegWeights { keywords: 0.5, vectors: 1.0 };
         assert_eq!(parse(r#"{"method": "dbsf", "weights": {"keywords": 0.5}}"#).unwrap(), FusionSpec::Dbsf { weights });
         assert!(parse(r#"{"method": "rrf", "alpha": 0.5}"#).is_err());
+        let even = FusionSpec::Convex { alpha: AlphaSpec::Fixed(0.5) };
+        assert_eq!(parse(r#"{"method": "convex"}"#).unwrap(), even);
+        let tuned = parse(r#"{"method": "convex", "alpha": "tuned"}"#).unwrap();
+        assert!(tuned.is_tuned() && !even.is_tuned());
+        assert_eq!(tuned.with_alpha(0.7), Fusion::Convex { alpha: 0.7 });
+        assert!(parse(r#"{"method": "convex", "alpha": "guessed"}"#).is_err());
     }
 
     #[test]

@@ -4,9 +4,7 @@ use std::fs;
 use super::{LinkedText, Part, integer, io};
 use crate::ingest::pickle::{self, PickleValue};
 use crate::stage::StageError;
-use crate::store::ImageStoreWriter;
-
-const BATCH: usize = 1024;
+use crate::store::ImageStoreBuilder;
 
 impl Part<'_> {
     /// Writes `imgs` and `pairs`; returns how many texts have no image and so no place.
@@ -14,36 +12,23 @@ impl Part<'_> {
         let create = |name: &str| {
             let folder = self.folder.join(self.split.as_str()).join(name);
             fs::create_dir_all(&folder).map_err(io(&folder))?;
-            Ok::<_, StageError>(ImageStoreWriter::create(&folder.join("data.mdb"))?)
+            Ok::<_, StageError>(ImageStoreBuilder::create(&folder.join("data.mdb"), &folder)?)
         };
         let mut out = create("imgs")?;
-        for batch in images.chunks(BATCH) {
-            let encoded: Result<Vec<String>, StageError> =
-                batch.iter().map(|id| Ok(base64_simd::STANDARD.encode_to_string(self.image(id)?))).collect();
-            let encoded = encoded?;
-            let rows: Vec<(&str, &[u8])> =
-                batch.iter().zip(&encoded).map(|(id, v)| (id.as_str(), v.as_bytes())).collect();
-            out.insert(&rows)?;
+        for id in images {
+            out.insert(id, base64_simd::STANDARD.encode_to_string(self.image(id)?).as_bytes())?;
         }
-        out.insert(&[("num_images", images.len().to_string().as_bytes())])?;
+        out.insert("num_images", images.len().to_string().as_bytes())?;
         out.finish()?;
 
         let mut out = create("pairs")?;
         let mut number = 0;
-        for batch in texts.chunks(BATCH) {
-            let pairs = batch.iter().flat_map(|text| text.image_ids.iter().map(move |image| (text, image)));
-            let records: Vec<(String, Vec<u8>)> = pairs
-                .map(|(text, image)| {
-                    let fields = vec![id_value(image), id_value(&text.id), PickleValue::Text(text.text.clone())];
-                    number += 1;
-                    ((number - 1).to_string(), pickle::write(&PickleValue::Sequence(fields)))
-                })
-                .collect();
-            let rows: Vec<(&str, &[u8])> =
-                records.iter().map(|(key, value)| (key.as_str(), value.as_slice())).collect();
-            out.insert(&rows)?;
+        for (text, image) in texts.iter().flat_map(|text| text.image_ids.iter().map(move |image| (text, image))) {
+            let fields = vec![id_value(image), id_value(&text.id), PickleValue::Text(text.text.clone())];
+            out.insert(&number.to_string(), &pickle::write(&PickleValue::Sequence(fields)))?;
+            number += 1;
         }
-        out.insert(&[("num_samples", number.to_string().as_bytes())])?;
+        out.insert("num_samples", number.to_string().as_bytes())?;
         out.finish()?;
         Ok(texts.iter().filter(|text| text.image_ids.is_empty()).count() as u64)
     }

@@ -47,8 +47,12 @@ impl Workspace {
     #[inline(always)]
     pub(super) fn inverse(&mut self, blocks: &[Block], steps: &Steps) -> &[Samples; BATCH] {
         let [values, turned] = &mut self.values;
+        let mut beyond = [0; 8];
         for (values, block) in values.iter_mut().zip(blocks) {
-            *values = first_pass(block, steps);
+            *values = first_pass(block, steps, &mut beyond);
+        }
+        if beyond.iter().fold(0, |any, &bits| any | bits) != 0 {
+            wrap_constant_columns(blocks, steps, values);
         }
         transpose(values, turned);
         let [samples, turned_samples] = &mut self.samples;
@@ -62,18 +66,35 @@ impl Workspace {
     }
 }
 
+/// Marks in `beyond` the columns whose top value, times 4, does not fit 16 bits.
 #[inline(always)]
-fn first_pass(block: &Block, steps: &Steps) -> [i16; 64] {
+fn first_pass(block: &Block, steps: &Steps, beyond: &mut [u16; 8]) -> [i16; 64] {
     let mut values = [0; 64];
     for (value, (&coefficient, &step)) in values.iter_mut().zip(block.iter().zip(steps)) {
         *value = coefficient.wrapping_mul(step);
     }
-    let (_, below) = block.split_at(8);
-    if below.iter().fold(0, |any, &coefficient| any | coefficient) != 0 {
-        return pass::<SHIFT1>(&values);
+    for (beyond, &top) in beyond.iter_mut().zip(&values) {
+        *beyond |= (top.wrapping_add(1 << 13) as u16) >> 14;
     }
-    // Every column is constant. Not left to the general formula, which saturates where the SIMD code wraps here.
-    std::array::from_fn(|at| values[at % 8] << PASS1_BITS)
+    pass::<SHIFT1>(&values)
+}
+
+/// Where every column of a block is constant, the SIMD code wraps what the general formula saturates; only damaged files
+/// have such values.
+#[cold]
+#[inline(never)]
+fn wrap_constant_columns(blocks: &[Block], steps: &Steps, values: &mut [[i16; 64]; BATCH]) {
+    for (values, block) in values.iter_mut().zip(blocks) {
+        let (top, below) = block.split_at(8);
+        if below.iter().any(|&coefficient| coefficient != 0) {
+            continue;
+        }
+        for row in values.as_chunks_mut::<8>().0 {
+            for (value, (&coefficient, &step)) in row.iter_mut().zip(top.iter().zip(steps)) {
+                *value = coefficient.wrapping_mul(step) << PASS1_BITS;
+            }
+        }
+    }
 }
 
 /// The transform of the columns of an 8 × 8 matrix.

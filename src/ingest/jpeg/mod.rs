@@ -18,6 +18,7 @@ mod sequential;
 mod smooth;
 mod standard;
 mod tables;
+mod unit;
 mod upsample;
 mod window;
 

@@ -7,7 +7,7 @@ use super::markers::SOS;
 use super::progressive::Band;
 
 /// Blocks in an MCU, the standard's limit.
-const MAX_MCU_BLOCKS: usize = 10;
+pub(super) const MAX_MCU_BLOCKS: usize = 10;
 
 #[derive(Debug)]
 pub(super) struct Scan {

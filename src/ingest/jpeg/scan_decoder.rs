@@ -11,6 +11,7 @@ use super::progressive;
 use super::scan::{Method, Scan, ScanComponent};
 use super::sequential;
 use super::tables::Tables;
+use super::unit::Unit;
 use crate::model::vectorized;
 
 /// Where the decoder stands in a scan.
@@ -28,20 +29,13 @@ pub(super) struct Position<'a> {
 /// A component of a scan with its tables.
 #[derive(Debug)]
 pub(super) struct Part<'a> {
-    index: usize,
+    /// Among the frame's components.
+    pub(super) index: usize,
     /// Among the components of the scan.
     pub(super) slot: usize,
-    component: &'a Component,
+    pub(super) component: &'a Component,
     pub(super) dc: Option<&'a HuffmanTable>,
     pub(super) ac: Option<&'a HuffmanTable>,
-}
-
-/// The blocks of a component in one strip; every row begins with those of column `first_column`.
-#[derive(Debug, Default)]
-struct Strip<'a> {
-    stride: usize,
-    first_column: usize,
-    blocks: &'a mut [Block],
 }
 
 /// Decodes one scan, strip by strip.
@@ -125,15 +119,16 @@ impl<'a> ScanDecoder<'a> {
         planes: &mut [BlockPlane],
     ) -> Result<(), JpegError> {
         let (position, data, interval) = (&mut self.position, self.data, self.restart_interval);
-        // A scan of one component has no padding blocks and MCUs of one block.
-        let (rows, columns, alone) = match self.parts.as_slice() {
-            [part] => (part.component.block_rows(strip), part.component.blocks_wide, true),
-            _ => (1, self.mcus_wide, false),
+        let (rows, columns, kept) = match self.parts.as_slice() {
+            [Part { component, .. }] => {
+                (component.block_rows(strip), component.blocks_wide, kept.start * component.h..kept.end * component.h)
+            }
+            _ => (1, self.mcus_wide, kept),
         };
-        let mut strips: [Strip<'_>; MAX_COMPONENTS] = Default::default();
-        for (slot, plane) in strips.iter_mut().zip(planes) {
-            *slot =
-                Strip { stride: plane.stride(), first_column: plane.first_column(), blocks: plane.strip_mut(strip) };
+        let units = Unit::of_mcu(&self.parts, planes);
+        let mut strips: [&mut [Block]; MAX_COMPONENTS] = Default::default();
+        for (blocks, plane) in strips.iter_mut().zip(planes) {
+            *blocks = plane.strip_mut(strip);
         }
         // A copy, so that the bits stay in registers.
         let mut bits = position.bits;
@@ -143,29 +138,19 @@ impl<'a> ScanDecoder<'a> {
                 position.begin_mcu(data, interval)?;
                 bits = position.bits;
             }
-            for part in &self.parts {
-                let (Some(dc), Some(ac), Some(strip)) = (part.dc, part.ac, strips.get_mut(part.index)) else {
-                    continue;
-                };
-                let Component { h, v, .. } = *part.component;
-                let kept = if alone { kept.start * h..kept.end * h } else { kept.clone() };
-                let keep = kept.contains(&column);
-                let (first_row, first_column, h, v) = if alone { (row, column, 1, 1) } else { (0, column * h, h, v) };
-                for row in first_row..first_row + v {
-                    for column in first_column..first_column + h {
-                        let place = keep.then(|| row * strip.stride + column - strip.first_column);
-                        let difference;
-                        if let Some(block) = place.and_then(|place| strip.blocks.get_mut(place)) {
-                            *block = [0; 64];
-                            let put = |at, value| sequential::store(block, at, value);
-                            (bits, difference) = sequential::block(bits, dc, ac, put)?;
-                            let [first, ..] = block;
-                            *first = position.predict(part.slot, difference)?;
-                        } else {
-                            (bits, difference) = sequential::skip(bits, dc, ac)?;
-                            position.predict(part.slot, difference)?;
-                        }
-                    }
+            let keep = kept.contains(&column);
+            for unit in units.iter().flatten() {
+                let difference;
+                let strip = if keep { strips.get_mut(unit.index) } else { None };
+                if let Some(block) = strip.and_then(|blocks| blocks.get_mut(unit.place(row, column))) {
+                    *block = [0; 64];
+                    let put = |at, value| sequential::store(block, at, value);
+                    (bits, difference) = sequential::block(bits, unit.dc, unit.ac, put)?;
+                    let [first, ..] = block;
+                    *first = position.predict(unit.slot, difference)?;
+                } else {
+                    (bits, difference) = sequential::skip(bits, unit.dc, unit.ac)?;
+                    position.predict(unit.slot, difference)?;
                 }
             }
         }

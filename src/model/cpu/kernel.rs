@@ -1,4 +1,4 @@
-//! Micro-kernels of the matrix product, one per instruction set; the only page of the room that is `unsafe`.
+//! Micro-kernels of the matrix product, one per instruction set; like its neighbours `kernel_*` it is `unsafe`.
 //!
 //! A tile is up to [`TILE_ROWS`] rows by [`TILE_COLUMNS`] columns of the product. All kernels add the products of an
 //! element in the order of `k`, each with one rounding (FMA), so that every instruction set gives the same 32-bit result
@@ -26,7 +26,7 @@ pub(in crate::model) type Tile = [[f32; TILE_COLUMNS]; TILE_ROWS];
 
 /// What the processor offers, as far as the kernels use it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum InstructionSet {
+pub(super) enum InstructionSet {
     /// AVX-512 with products of bf16 pairs.
     Avx512Bf16,
     Avx512,
@@ -80,34 +80,6 @@ pub(in crate::model) fn tile_bf16(a: &[u32], rows: usize, pairs: usize, panel: &
     });
 }
 
-/// `x * y + sum` with one rounding where the processor can, as the kernels of the same processor do it.
-#[inline]
-fn multiply_add(x: f32, y: f32, sum: f32, fused: bool) -> f32 {
-    if fused { x.mul_add(y, sum) } else { sum + x * y }
-}
-
-/// Inner products of a query with up to 16 rows of `documents`, each summed as [`tile_f32`] sums.
-pub(in crate::model) fn dots_f32(query: &[f32], documents: &[f32], rows: &[u32], out: &mut [f32; 16]) {
-    let k = query.len();
-    let row = |lane: usize| {
-        rows.get(lane).or(rows.first()).map_or(&documents[..0], |row| &documents[*row as usize * k..][..k])
-    };
-    let chosen: [&[f32]; 16] = std::array::from_fn(row);
-    if rows.is_empty() {
-        return;
-    }
-    let fused = instruction_set() != InstructionSet::Portable;
-    vectorized(|| {
-        let mut sums = [0.0; 16];
-        for (p, x) in query.iter().enumerate() {
-            for (sum, row) in sums.iter_mut().zip(&chosen) {
-                *sum = multiply_add(*x, row[p], *sum, fused);
-            }
-        }
-        *out = sums;
-    });
-}
-
 /// Runs `body` compiled for the widest vectors of this processor; loops that inline into it are vectorised by the compiler.
 pub fn vectorized<R>(body: impl FnOnce() -> R) -> R {
     #[cfg(target_arch = "x86_64")]
@@ -126,7 +98,7 @@ pub fn has_fast_bf16() -> bool {
     instruction_set() == InstructionSet::Avx512Bf16
 }
 
-fn instruction_set() -> InstructionSet {
+pub(super) fn instruction_set() -> InstructionSet {
     static FOUND: OnceLock<InstructionSet> = OnceLock::new();
     *FOUND.get_or_init(detect)
 }

@@ -6,6 +6,7 @@ mod attention;
 mod bert;
 mod elementwise;
 mod kernel;
+mod kernel_dots;
 mod kernel_i8;
 mod layer;
 mod product;
@@ -15,7 +16,8 @@ pub use kernel::{has_fast_bf16, vectorized};
 pub use kernel_i8::has_fast_i8;
 
 pub(super) use bert::CpuBert;
-pub(super) use kernel::{Lane, TILE_COLUMNS, TILE_ROWS, Tile, dots_f32, tile_f32};
+pub(super) use kernel::{Lane, TILE_COLUMNS, TILE_ROWS, Tile, tile_f32};
+pub(super) use kernel_dots::dots_f32;
 pub(super) use kernel_i8::{IntegerTile, QUAD_BYTES, ROW_ALIGNMENT, rows_i8, tile_i8};
 pub(super) use product::WeightFormat;
 pub(super) use vit::CpuVisionTransformer;

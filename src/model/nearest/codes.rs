@@ -172,15 +172,16 @@ fn code_in_lanes(row: &[f32], centre: &[f32], codes: &mut [i8]) -> Coded {
     for values in shifted.as_chunks_mut::<16>().0 {
         for ((value, length), error) in values.iter_mut().zip(&mut lengths).zip(&mut errors) {
             // To the nearest whole number, ties to even: adding 1.5 * 2^23 leaves no bits for fractions.
-            let whole = ((*value * inverse).clamp(-127.0, 127.0) + 12_582_912.0) - 12_582_912.0;
-            let found = scale * whole;
+            let moved = (*value * inverse).clamp(-127.0, 127.0) + 12_582_912.0;
+            let found = scale * (moved - 12_582_912.0);
             let missed = *value - found;
             *length += found * found;
             *error += missed * missed;
-            *value = whole;
+            *value = moved;
         }
     }
-    codes.iter_mut().zip(&shifted).for_each(|(code, whole)| *code = *whole as i32 as i8);
+    // The last bits of a moved number are the whole number itself.
+    codes.iter_mut().zip(&shifted).for_each(|(code, moved)| *code = moved.to_bits() as i8);
     let (length, error) = (root(&lengths), root(&errors));
     Coded { scale, length, error: error + (length + error) * 2f64.powi(-21) }
 }

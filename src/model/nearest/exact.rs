@@ -85,7 +85,7 @@ impl ExactScan<'_> {
             let block: Vec<Vec<Scored>> = collectors
                 .into_par_iter()
                 .enumerate()
-                .map(|(i, collector)| best(self.query(queries, first + i), self.documents, &collector.finish(), k))
+                .map(|(i, collector)| best(self.query(queries, first + i), self.documents, collector.candidates(), k))
                 .collect();
             lists.extend(block);
         }
@@ -122,23 +122,31 @@ impl ExactScan<'_> {
 /// The `k` best of a few rows for every query, each of them scored.
 pub fn top_k_of(queries: &[f32], documents: &[f32], dimension: usize, k: usize, rows: &RowSet) -> Vec<Vec<Scored>> {
     let few: Vec<Candidate> = rows.iter().map(|row| Candidate { upper: f32::INFINITY, position: row as u32 }).collect();
-    queries.par_chunks_exact(dimension).map(|query| best(query, documents, &few, k)).collect()
+    queries.par_chunks_exact(dimension).map(|query| best(query, documents, few.clone(), k)).collect()
 }
 
-/// The `k` best of candidates that stand in the order of what they can reach.
-fn best(query: &[f32], documents: &[f32], candidates: &[Candidate], k: usize) -> Vec<Scored> {
+/// The `k` best of candidates in any order: first the most promising, then whoever can still reach the worst of those.
+fn best(query: &[f32], documents: &[f32], mut candidates: Vec<Candidate>, k: usize) -> Vec<Scored> {
     let mut best: Vec<Scored> = Vec::with_capacity(k + AT_A_TIME);
-    for part in candidates.chunks(AT_A_TIME) {
-        let reach = part.first().map_or(f32::NEG_INFINITY, |candidate| candidate.upper);
-        if best.len() >= k && best.last().is_some_and(|worst| reach < worst.score) {
-            break;
+    let mut rows: Vec<u32> = Vec::with_capacity(AT_A_TIME);
+    let first = k.next_multiple_of(AT_A_TIME).min(candidates.len());
+    if first < candidates.len() {
+        candidates.select_nth_unstable_by(first, |a, b| b.upper.total_cmp(&a.upper));
+    }
+    let mut rest = candidates.iter();
+    loop {
+        // What a score must reach changes with every few that are scored.
+        let worst = best.last().filter(|_| best.len() >= k).map_or(f32::NEG_INFINITY, |worst| worst.score);
+        let near = rest.by_ref().filter(|candidate| candidate.upper >= worst);
+        rows.clear();
+        rows.extend(near.map(|candidate| candidate.position).take(AT_A_TIME));
+        if rows.is_empty() {
+            return best;
         }
-        let rows: Vec<u32> = part.iter().map(|candidate| candidate.position).collect();
         best.extend(score_rows(query, documents, &rows));
         best.sort_unstable_by(Scored::order);
         best.truncate(k);
     }
-    best
 }
 
 /// The `k` documents of every query that are best by their codes alone, around `centre`; positions with their scores.
@@ -197,9 +205,17 @@ pub fn dot(a: &[f32], b: &[f32]) -> f32 {
     })
 }
 
-/// Inner product in 64 bits.
+/// Inner product in 64 bits, eight sums side by side.
 pub fn dot_f64(a: &[f32], b: &[f32]) -> f64 {
-    a.iter().zip(b).map(|(a, b)| f64::from(*a) * f64::from(*b)).sum()
+    vectorized(|| {
+        let mut sums = [0.0f64; 8];
+        let ((a, a_rest), (b, b_rest)) = (a.as_chunks::<8>(), b.as_chunks::<8>());
+        for (a, b) in a.iter().zip(b) {
+            (0..8).for_each(|lane| sums[lane] += f64::from(a[lane]) * f64::from(b[lane]));
+        }
+        let rest: f64 = a_rest.iter().zip(b_rest).map(|(a, b)| f64::from(*a) * f64::from(*b)).sum();
+        sums.iter().sum::<f64>() + rest
+    })
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@
 //! scored; no answer depends on them, on the instruction set or on the number of threads.
 
 pub mod codes;
+mod collector;
 mod exact;
 mod ranks;
 mod row_codes;

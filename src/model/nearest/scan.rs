@@ -1,10 +1,11 @@
 //! The first pass of a search: integer products of a block of queries with panels of documents, and who may be among the best.
 #![expect(clippy::inline_always, reason = "a loop gets the vectors of the function that it is inlined into")]
-use std::cmp::Reverse;
-use std::collections::BinaryHeap;
-
 use super::codes::{CodePanels, QueryCodes};
+pub use super::collector::{Candidate, Collector};
 use crate::model::cpu::{IntegerTile, QUAD_BYTES, TILE_COLUMNS, TILE_ROWS, tile_i8, vectorized};
+
+/// Panels that give a floor for every query before candidates are taken.
+const AHEAD: usize = 32;
 
 /// Whether a score counts as what it is within its error, or as if it had none.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -13,102 +14,6 @@ pub enum Bounds {
     Rigorous,
     /// The best by the codes alone are kept.
     Ignored,
-}
-
-/// A document that may be among the best.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Candidate {
-    /// Its score is not higher.
-    pub upper: f32,
-    /// Its place in the panels.
-    pub position: u32,
-}
-
-/// A finite score that can be ordered.
-#[derive(Debug, Clone, Copy, PartialEq)]
-struct Ordered(f32);
-
-impl Eq for Ordered {}
-
-impl PartialOrd for Ordered {
-    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
-        Some(self.cmp(other))
-    }
-}
-
-impl Ord for Ordered {
-    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
-        self.0.total_cmp(&other.0)
-    }
-}
-
-/// Candidates of one query.
-#[derive(Debug)]
-pub struct Collector {
-    k: usize,
-    /// The `k` best lower bounds.
-    lower: BinaryHeap<Reverse<Ordered>>,
-    found: Vec<Candidate>,
-    /// Number of candidates at which those that fell behind are dropped.
-    limit: usize,
-}
-
-impl Collector {
-    pub fn new(k: usize) -> Self {
-        Self { k, lower: BinaryHeap::new(), found: Vec::new(), limit: 16 * k + 256 }
-    }
-
-    /// What a score must reach to be among the best `k`.
-    pub fn threshold(&self) -> f32 {
-        match self.lower.peek() {
-            Some(Reverse(worst)) if self.lower.len() >= self.k => worst.0,
-            _ => f32::NEG_INFINITY,
-        }
-    }
-
-    /// Takes a candidate; says whether the threshold rose.
-    fn push(&mut self, candidate: Candidate, lower: f32) -> bool {
-        let threshold = self.threshold();
-        if candidate.upper < threshold {
-            return false;
-        }
-        self.found.push(candidate);
-        if lower <= threshold {
-            return false;
-        }
-        if self.lower.len() >= self.k {
-            self.lower.pop();
-        }
-        self.lower.push(Reverse(Ordered(lower)));
-        if self.found.len() > self.limit {
-            self.drop_behind();
-            self.limit = self.limit.max(2 * self.found.len());
-        }
-        true
-    }
-
-    /// Takes the candidates of another part of the documents.
-    pub fn merge(&mut self, other: Self) {
-        for lower in other.lower {
-            self.lower.push(lower);
-            if self.lower.len() > self.k {
-                self.lower.pop();
-            }
-        }
-        self.found.extend(other.found);
-    }
-
-    fn drop_behind(&mut self) {
-        let threshold = self.threshold();
-        self.found.retain(|candidate| candidate.upper >= threshold);
-    }
-
-    /// All candidates, the most promising first.
-    pub fn finish(mut self) -> Vec<Candidate> {
-        self.drop_behind();
-        self.found.sort_unstable_by(|a, b| b.upper.total_cmp(&a.upper).then(a.position.cmp(&b.position)));
-        self.found
-    }
 }
 
 /// Some queries on their way through panels that share a centre.
@@ -180,20 +85,21 @@ impl Sweep {
         for query in 0..self.scale.len() {
             self.lift(query, collectors);
         }
-        let bytes = self.quads * QUAD_BYTES;
+        let ahead = if self.bounds == Bounds::Rigorous { range.len().min(AHEAD) } else { 0 };
+        let later = range.start + ahead..range.end;
+        if ahead > 0 {
+            self.begin(panels, range.start..later.start, &allowed, collectors);
+        }
         let mut tile: IntegerTile = [[0; TILE_COLUMNS]; TILE_ROWS];
-        for panel in range {
+        for panel in later {
             let mask = allowed(panel);
             if mask == 0 {
                 continue;
             }
-            let codes = &panels.codes[panel * bytes..][..bytes];
-            let (start, scale, bounds) = (&panels.start[panel], &panels.scale[panel], panels.bounds[panel]);
-            let bounds = if self.bounds == Bounds::Rigorous { bounds } else { [0.0; 2] };
+            let (scale, bounds) = (&panels.scale[panel], self.bounds_of(panels, panel));
             self.cut_for(bounds);
             for first in (0..self.scale.len()).step_by(TILE_ROWS) {
-                let rows = (self.scale.len() - first).min(TILE_ROWS);
-                tile_i8(&self.codes[first * self.stride..], self.stride, rows, self.quads, codes, start, &mut tile);
+                let rows = self.multiply(panels, panel, first, &mut tile);
                 let reached = reached(&tile, scale, &self.panel_cut[first..first + rows]);
                 for row in (0..rows).filter(|row| reached >> row & 1 == 1) {
                     self.take(first + row, panel, mask, &tile[row], scale, bounds, collectors);
@@ -202,10 +108,78 @@ impl Sweep {
         }
     }
 
+    /// Compares all queries with the first panels. The best product in each of the 32 places of all these panels is that of
+    /// another document: the `k`th best of those 32 is a floor before any candidate is taken, and few have to be.
+    fn begin(
+        &mut self,
+        panels: CodePanels<'_>,
+        range: std::ops::Range<usize>,
+        allowed: &impl Fn(usize) -> u32,
+        collectors: &mut [Collector],
+    ) {
+        let mut tiles: Vec<IntegerTile> = vec![[[0; TILE_COLUMNS]; TILE_ROWS]; range.len()];
+        let whole = |panel: &usize| allowed(*panel) == u32::MAX;
+        let all = range.clone().map(|panel| panels.bounds[panel]);
+        let most = all.fold([0.0f32; 2], |most, bounds| [most[0].max(bounds[0]), most[1].max(bounds[1])]);
+        for first in (0..self.scale.len()).step_by(TILE_ROWS) {
+            let mut rows = 0;
+            for (tile, panel) in tiles.iter_mut().zip(range.clone()) {
+                rows = self.multiply(panels, panel, first, tile);
+            }
+            for row in 0..rows {
+                let query = first + row;
+                let mut highest = [f32::NEG_INFINITY; TILE_COLUMNS];
+                for (tile, panel) in tiles.iter().zip(range.clone()).filter(|(_, panel)| whole(panel)) {
+                    raise_places(&mut highest, &tile[row], &panels.scale[panel]);
+                }
+                let collector = &mut collectors[self.collectors[query]];
+                if let Some(place) = collector.k.checked_sub(1).filter(|place| *place < TILE_COLUMNS) {
+                    let product = *highest.select_nth_unstable_by(place, |a, b| b.total_cmp(a)).1;
+                    let score = self.offset[query] + f64::from(self.scale[query]) * f64::from(product);
+                    collector.raise(((score - self.slack(query, most)) as f32).next_down());
+                }
+                self.lift(query, collectors);
+            }
+            for (tile, panel) in tiles.iter().zip(range.clone()) {
+                let (mask, scale, bounds) = (allowed(panel), &panels.scale[panel], self.bounds_of(panels, panel));
+                self.cut_some(first..first + rows, bounds);
+                let reached = reached(tile, scale, &self.panel_cut[first..first + rows]);
+                for row in (0..rows).filter(|row| mask != 0 && reached >> row & 1 == 1) {
+                    self.take(first + row, panel, mask, &tile[row], scale, bounds, collectors);
+                }
+            }
+        }
+    }
+
+    /// Products of the queries from `first` on that fit a tile; their number.
+    fn multiply(&self, panels: CodePanels<'_>, panel: usize, first: usize, tile: &mut IntegerTile) -> usize {
+        let bytes = self.quads * QUAD_BYTES;
+        let codes = &panels.codes[panel * bytes..][..bytes];
+        let rows = (self.scale.len() - first).min(TILE_ROWS);
+        let queries = &self.codes[first * self.stride..];
+        tile_i8(queries, self.stride, rows, self.quads, codes, &panels.start[panel], tile);
+        rows
+    }
+
+    fn bounds_of(&self, panels: CodePanels<'_>, panel: usize) -> [f32; 2] {
+        if self.bounds == Bounds::Rigorous { panels.bounds[panel] } else { [0.0; 2] }
+    }
+
+    /// What a product of a query may miss, where documents have these bounds.
+    fn slack(&self, query: usize, [length, error]: [f32; 2]) -> f64 {
+        let missed = f64::from(error) * f64::from(self.norm[query]) + f64::from(length) * f64::from(self.error[query]);
+        f64::from(self.scale[query]) * missed * (1.0 + 1e-6)
+    }
+
     /// Lowers every cut by the error that a product with this panel may have.
-    fn cut_for(&mut self, [length, error]: [f32; 2]) {
-        let Self { norm, error: missed, cut, panel_cut, .. } = self;
-        vectorized(|| lower_cuts(cut, norm, missed, length, error, panel_cut));
+    fn cut_for(&mut self, bounds: [f32; 2]) {
+        self.cut_some(0..self.scale.len(), bounds);
+    }
+
+    fn cut_some(&mut self, some: std::ops::Range<usize>, [length, error]: [f32; 2]) {
+        let (norm, missed, cut) = (&self.norm[some.clone()], &self.error[some.clone()], &self.cut[some.clone()]);
+        let out = &mut self.panel_cut[some];
+        vectorized(|| lower_cuts(cut, norm, missed, length, error, out));
     }
 
     /// Puts the threshold of a query's collector into its cut.
@@ -223,19 +197,16 @@ impl Sweep {
         mask: u32,
         sums: &[i32; TILE_COLUMNS],
         scale: &[f32; TILE_COLUMNS],
-        [length, error]: [f32; 2],
+        bounds: [f32; 2],
         collectors: &mut [Collector],
     ) {
-        let unit = f64::from(self.scale[query]);
-        let slack =
-            unit * (f64::from(error) * f64::from(self.norm[query]) + f64::from(length) * f64::from(self.error[query]));
-        let slack = slack * (1.0 + 1e-6);
+        let (unit, slack) = (f64::from(self.scale[query]), self.slack(query, bounds));
         let mut rose = false;
-        for (lane, (sum, scale)) in sums.iter().zip(scale).enumerate() {
-            if mask >> lane & 1 == 0 || (*sum as f32 * scale) < self.panel_cut[query] {
-                continue;
-            }
-            let score = self.offset[query] + unit * f64::from(*sum) * f64::from(*scale);
+        let mut left = mask & lanes_above(sums, scale, self.panel_cut[query]);
+        while left != 0 {
+            let lane = left.trailing_zeros() as usize;
+            left &= left - 1;
+            let score = self.offset[query] + unit * f64::from(sums[lane]) * f64::from(scale[lane]);
             let position = (panel * TILE_COLUMNS + lane) as u32;
             let (upper, lower) = match self.bounds {
                 Bounds::Rigorous => (((score + slack) as f32).next_up(), ((score - slack) as f32).next_down()),
@@ -269,6 +240,27 @@ fn reached_in_lanes(tile: &IntegerTile, scale: &[f32; TILE_COLUMNS], cuts: &[f32
         bits |= any << row;
     }
     bits
+}
+
+/// A bit for each lane whose product is at least `cut`.
+fn lanes_above(sums: &[i32; TILE_COLUMNS], scale: &[f32; TILE_COLUMNS], cut: f32) -> u32 {
+    vectorized(|| {
+        let mut bits = 0;
+        for (lane, (sum, scale)) in sums.iter().zip(scale).enumerate() {
+            bits |= u32::from(*sum as f32 * scale >= cut) << lane;
+        }
+        bits
+    })
+}
+
+/// Takes the products of a panel into the highest of each place.
+fn raise_places(highest: &mut [f32; TILE_COLUMNS], sums: &[i32; TILE_COLUMNS], scale: &[f32; TILE_COLUMNS]) {
+    vectorized(|| {
+        for ((highest, sum), scale) in highest.iter_mut().zip(sums).zip(scale) {
+            let product = *sum as f32 * scale;
+            *highest = if product > *highest { product } else { *highest };
+        }
+    });
 }
 
 #[inline(always)]

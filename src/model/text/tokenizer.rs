@@ -74,18 +74,33 @@ impl Tokenizer {
         (pieces.len() + 2, pieces.iter().filter(|id| **id == UNK).count())
     }
 
-    /// The word pieces of a text without special tokens.
+    /// The word pieces of a text without special tokens. An ideograph is a word by itself that nothing folds, so that it is looked up
+    /// where it stands; what lies between ideographs goes the reference's way.
     pub fn pieces(&self, text: &str) -> Vec<u32> {
-        let mut pieces = Vec::new();
+        let mut pieces = Vec::with_capacity(text.len() / 3 + 1);
+        let mut rest = 0;
+        for (at, c) in text.char_indices().filter(|(_, c)| is_plain_ideograph(*c)) {
+            self.mixed_pieces(&text[rest..at], &mut pieces);
+            rest = at + c.len_utf8();
+            pieces.push(self.vocabulary.get(&text[at..rest]).copied().unwrap_or(UNK));
+        }
+        self.mixed_pieces(&text[rest..], &mut pieces);
+        pieces
+    }
+
+    /// The pieces of any text, by the reference's steps.
+    fn mixed_pieces(&self, text: &str, pieces: &mut Vec<u32>) {
+        if text.is_empty() {
+            return;
+        }
         for word in clean(text).split_whitespace() {
             let folded: String =
                 word.to_lowercase().nfd().filter(|c| category(*c) != GeneralCategory::NonspacingMark).collect();
             // Folding can leave white space of its own behind, which the reference splits at once more.
             for part in split_punctuation(&folded).iter().flat_map(|part| part.split_whitespace()) {
-                self.word_pieces(part, &mut pieces);
+                self.word_pieces(part, pieces);
             }
         }
-        pieces
     }
 
     /// Greedy longest match first.
@@ -121,6 +136,9 @@ impl Tokenizer {
 /// What the reference's training code does to a caption before it is tokenized: lower case, and curly double
 /// quotes made straight.
 pub fn normalize_caption(text: &str) -> String {
+    if text.chars().all(|c| is_plain_ideograph(c) || c.is_ascii() && !c.is_ascii_uppercase()) {
+        return text.to_owned();
+    }
     text.to_lowercase().replace(['\u{201c}', '\u{201d}'], "\"")
 }
 
@@ -184,9 +202,37 @@ fn is_punctuation(c: char) -> bool {
         )
 }
 
+/// Ideographs that are the same after every step: they have no case, and nothing to decompose.
+fn is_plain_ideograph(c: char) -> bool {
+    matches!(c, '\u{4E00}'..='\u{9FFF}' | '\u{3400}'..='\u{4DBF}')
+}
+
 /// The blocks that Google's BERT counts as Chinese characters.
 fn is_ideograph(c: char) -> bool {
     matches!(u32::from(c),
         0x4E00..=0x9FFF | 0x3400..=0x4DBF | 0x20000..=0x2A6DF | 0x2A700..=0x2B73F | 0x2B740..=0x2B81F
         | 0x2B820..=0x2CEAF | 0xF900..=0xFAFF | 0x2F800..=0x2FA1F)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn looking_ideographs_up_where_they_stand_changes_nothing() {
+        let tokenizer = Tokenizer::default();
+        let parts = [
+            "红", "碳", "㐀", "\u{9ffe}", "豈", "Ａ", "a", "É", "e\u{301}", " ", "\u{200b}", "，", "1", "##",
+            "\u{fffd}", "Tỷ", "ß", "\u{301}",
+        ];
+        for seed in 0usize..4000 {
+            let picked = (0..1 + seed % 9).map(|at| parts[(seed * 7919 + at * (seed / 3 + 31)) % parts.len()]);
+            let text: String = picked.collect();
+            let mut slow = Vec::new();
+            tokenizer.mixed_pieces(&text, &mut slow);
+            assert_eq!(tokenizer.pieces(&text), slow, "{text:?}");
+            let lower = text.to_lowercase().replace(['\u{201c}', '\u{201d}'], "\"");
+            assert_eq!(normalize_caption(&text), lower, "{text:?}");
+        }
+    }
 }

@@ -22,7 +22,10 @@ impl Shape<'_> {
             return;
         }
         if let Some(options) = schema.get("anyOf").and_then(Value::as_array) {
-            if let Some(option) = options.iter().find(|option| !is_null(option)) {
+            let options: Vec<&Value> = options.iter().filter(|option| !is_null(option)).collect();
+            let word = |option: &&&Value| !choice_names(self.resolve(option)).is_empty();
+            let fitting = options.iter().find(|option| matches!(node.value, NodeValue::Text(_)) && word(option));
+            if let Some(option) = fitting.or(options.first()) {
                 self.value(node, option, path);
             }
             return;

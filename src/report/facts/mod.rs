@@ -2,6 +2,7 @@
 mod about;
 mod case;
 mod data;
+mod gate;
 mod map;
 mod search;
 mod score;
@@ -16,6 +17,7 @@ use crate::evaluate::{ALL_QUERIES, Attribution, CHANCE, Score};
 pub use about::{AboutFacts, ArtifactFacts};
 pub use case::{CaseFacts, CaseHit, CaseStage, RankChange, RankFacts, Truth};
 pub use data::DatasetFacts;
+pub use gate::GateFacts;
 pub use map::{MapFacts, MapPoint, MapStage, PointKind};
 pub use score::{ChangeFacts, RecallCurve, ScoreHistogram, Verdict};
 pub use search::{ChurnFacts, HitFacts, QueryFacts, TimingFacts, TimingKind};
@@ -30,6 +32,8 @@ pub struct ReportFacts {
     /// In the order of the stages, the untrained model first.
     pub models: Vec<ModelFacts>,
     pub scores: Vec<Score>,
+    /// Against the published release, if a gate was asked for and something was published.
+    pub gate: Option<GateFacts>,
     /// Every stage against the best earlier one, per data set and direction.
     pub forgetting: Vec<ChangeFacts>,
     /// Every stage against the one before it, per data set, direction and metric.

@@ -12,13 +12,15 @@ use std::path::PathBuf;
 use image::codecs::jpeg::JpegEncoder;
 use serde_json::Value;
 
-use super::ReportSpec;
-use super::facts::{AboutFacts, ArtifactFacts, Curve, DatasetFacts, HitFacts, ModelFacts, QueryFacts, ReportFacts};
+use super::facts::{
+    AboutFacts, ArtifactFacts, Curve, DatasetFacts, GateFacts, HitFacts, ModelFacts, QueryFacts, ReportFacts,
+};
 use super::gallery::{Gallery, PictureId};
 use super::quality::{contact_sheet, leak_facts};
+use super::{Against, PUBLISHED_SCORES, ReportSpec};
 use crate::data::{ArtifactKind, Split};
 use crate::embed::{EmbeddingSummary, encode_texts};
-use crate::evaluate::{Score, read_attribution, read_outcomes, read_rankings, read_scores};
+use crate::evaluate::{Score, judge_outcomes, read_attribution, read_outcomes, read_rankings, read_scores};
 use crate::index::{Query, SearchMode, Searcher};
 use crate::ingest::{Dataset, Leaks, Statistics};
 use crate::model::{Checkpoint, Encoder, Precision};
@@ -32,7 +34,11 @@ const SHEET_IMAGES: usize = 24;
 /// Longer side of a thumbnail in pixels.
 const THUMBNAIL_SIDE: u32 = 128;
 
-pub(super) fn gather(spec: &ReportSpec, context: &StageContext<'_>) -> Result<ReportFacts, StageError> {
+pub(super) fn gather(
+    spec: &ReportSpec,
+    against: Option<&Against>,
+    context: &StageContext<'_>,
+) -> Result<ReportFacts, StageError> {
     let scores = read_scores(&context.input(&spec.needs.scores)?.sealed.folder)?;
     let embeddings = context.inputs.values().find(|input| input.key.kind == ArtifactKind::Embeddings);
     let embeddings = embeddings.ok_or_else(|| StageError::internal("a report without embeddings".to_owned()))?;
@@ -80,6 +86,7 @@ pub(super) fn gather(spec: &ReportSpec, context: &StageContext<'_>) -> Result<Re
         about: about(context),
         datasets,
         models,
+        gate: against.map(|against| gate(spec, against, context)).transpose()?.flatten(),
         scores,
         forgetting,
         comparisons,
@@ -96,6 +103,18 @@ pub(super) fn gather(spec: &ReportSpec, context: &StageContext<'_>) -> Result<Re
         leaks,
         gallery,
     })
+}
+
+/// What the gate says of these scores. Nothing where the release that they are held against is gone.
+fn gate(spec: &ReportSpec, against: &Against, context: &StageContext<'_>) -> Result<Option<GateFacts>, StageError> {
+    let Some(published) = context.inputs.get(PUBLISHED_SCORES) else {
+        context.warn(&format!("the scores of release {} are gone; the report does without the gate", against.release));
+        return Ok(None);
+    };
+    let before = read_outcomes(&published.sealed.folder)?;
+    let after = read_outcomes(&context.input(&spec.needs.scores)?.sealed.folder)?;
+    let findings = judge_outcomes(&against.gate, before, after)?;
+    Ok(Some(GateFacts { release: against.release, gate: against.gate.clone(), findings }))
 }
 
 /// What several sections of a report look at.

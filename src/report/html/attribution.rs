@@ -29,8 +29,22 @@ pub(super) fn section(facts: &ReportFacts) -> String {
         table.row(&escape(&facts.dataset), &counts.map(|count| number(&thousands(count))).collect::<Vec<_>>());
     }
     body.push_str(&table.finish());
+    body.push_str(&tuned_note(facts));
     body.push_str("<p class=\"soft\">Encoder: neither exact search nor keywords find it. Index: exact search finds it, approximate search does not. Tokenizer: the keywords should have found it and a lost token prevented it. Fusion: vectors or keywords find it, their fusion does not.</p>\n");
     body
+}
+
+/// Where the weight of the fusion was chosen on what is shown here.
+fn tuned_note(facts: &ReportFacts) -> String {
+    let tuned: Vec<String> =
+        facts.attribution.iter().filter(|facts| facts.tuned_here).map(|facts| escape(&facts.dataset)).collect();
+    if tuned.is_empty() {
+        return String::new();
+    }
+    let names = tuned.join(", ");
+    format!(
+        "<p>The weight of the fusion was tuned on these very queries of {names}, which have no other labels: there the hybrid row flatters.</p>\n"
+    )
 }
 
 /// Overlap of the first ten between stages.

@@ -6,6 +6,7 @@ mod charts;
 mod curves;
 mod data;
 mod forgetting;
+mod gate;
 mod histograms;
 mod maps;
 mod matrix;
@@ -35,6 +36,7 @@ pub fn render_html(facts: &ReportFacts) -> String {
     let sections = [
         Section::new("overview", "Overview", overview::section(facts)),
         Section::new("matrix", "Every checkpoint on every data set", matrix::section(facts)),
+        Section::new("gate", "The gate", gate::section(facts)),
         Section::new("forgetting", "What each stage forgot", forgetting::section(facts)),
         Section::new("comparison", "Stage against stage", forgetting::comparison(facts)),
         Section::new("recall", "Recall at k", curves::recall(facts)),

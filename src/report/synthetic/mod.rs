@@ -11,7 +11,7 @@ use super::Gallery;
 use super::facts::*;
 use super::quality::{LeakFacts, SheetItem};
 use crate::ingest::{Quantiles, Statistics};
-use retrieval::{attribution, case, churn, histogram, map, query, ranks, timings};
+use retrieval::{attribution, case, churn, gate, histogram, map, query, ranks, timings};
 use training::{changes, curve, models, recall_curves, scores};
 
 /// A caption that would run if it were not escaped.
@@ -78,6 +78,7 @@ pub fn sized(seed: u64, points: usize) -> ReportFacts {
         datasets: DATASETS.iter().map(|id| dataset(id, &gallery)).collect(),
         models: models(),
         scores: scores(&mut dice),
+        gate: Some(gate()),
         forgetting,
         comparisons,
         curves: MODELS[1..].iter().map(|model| curve(model, &mut dice)).collect(),

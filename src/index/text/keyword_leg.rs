@@ -2,7 +2,7 @@
 //! image by itself. The formula is that of the index (Lucene's, k1 = 1.2, b = 0.75), with exact lengths.
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
-use crate::index::IndexedRow;
+use super::super::searcher::IndexedRow;
 
 const K1: f64 = 1.2;
 const B: f64 = 0.75;
@@ -102,9 +102,9 @@ fn counts(captions: &[String], terms: &impl Fn(&str) -> Vec<(Vec<String>, f64)>)
 
 #[cfg(test)]
 mod tests {
+    use super::super::Document;
     use super::*;
     use crate::data::Split;
-    use crate::index::Document;
 
     fn row(number: usize, captions: &[&str]) -> IndexedRow {
         let document = Document {

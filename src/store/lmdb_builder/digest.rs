@@ -1,0 +1,83 @@
+//! BLAKE3 of a file whose beginning is known last.
+//!
+//! BLAKE3 is a binary tree over chunks of 1024 bytes. A group of a power of two of chunks is a subtree of its own, so
+//! all groups but the first are hashed as they come, and the first takes its place in the tree at the end.
+use blake3::hazmat::{ChainingValue, HasherExt, Mode, merge_subtrees_non_root, merge_subtrees_root};
+use blake3::{Hash, Hasher};
+
+/// Bytes of a group: every one but the last is full.
+pub(super) const GROUP_BYTES: usize = 1 << 20;
+
+/// The tree without its first group. It never holds more than 64 values.
+#[derive(Debug)]
+pub(super) struct GroupDigest {
+    /// Groups so far, the first included.
+    groups: u64,
+    /// What stands beside the subtree that the first group begins, from the bottom up.
+    beside_first: Vec<ChainingValue>,
+    /// The whole subtrees that follow that one, each smaller than the one before.
+    rest: Vec<ChainingValue>,
+}
+
+impl Default for GroupDigest {
+    fn default() -> Self {
+        Self { groups: 1, beside_first: Vec::new(), rest: Vec::new() }
+    }
+}
+
+impl GroupDigest {
+    /// Takes the next group after the first: full, unless it is the last.
+    pub(super) fn push(&mut self, group: &[u8]) {
+        let mut hasher = Hasher::new();
+        hasher.set_input_offset(self.groups * GROUP_BYTES as u64).update(group);
+        self.close_subtrees();
+        self.rest.push(hasher.finalize_non_root());
+        self.groups += 1;
+    }
+
+    /// The digest of the file that begins with `first`: full, unless it is alone.
+    pub(super) fn finish(mut self, first: &[u8]) -> Hash {
+        let Some(mut right) = self.rest.pop() else {
+            return blake3::hash(first);
+        };
+        while let Some(left) = self.rest.pop() {
+            right = merge_subtrees_non_root(&left, &right, Mode::Hash);
+        }
+        let first = Hasher::new().update(first).finalize_non_root();
+        let merge = |left, right: &ChainingValue| merge_subtrees_non_root(&left, right, Mode::Hash);
+        let left = self.beside_first.iter().fold(first, merge);
+        merge_subtrees_root(&left, &right, Mode::Hash)
+    }
+
+    /// Joins equal neighbours: one subtree remains for every bit of the number of groups. What ends the file is not
+    /// joined before more follows, for the last join of all is another one (that of the root).
+    fn close_subtrees(&mut self) {
+        while self.rest.len() + 1 > self.groups.count_ones() as usize {
+            let Some(right) = self.rest.pop() else { return };
+            match self.rest.pop() {
+                Some(left) => self.rest.push(merge_subtrees_non_root(&left, &right, Mode::Hash)),
+                None => self.beside_first.push(right),
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_digest_whose_first_group_comes_last_is_that_of_the_file() {
+        let bytes: Vec<u8> = (0..20 * GROUP_BYTES as u64 / 8).flat_map(|word| (word * word).to_le_bytes()).collect();
+        for groups in 0..20 {
+            for tail in [1, 1024, 8192, GROUP_BYTES / 2 + 5, GROUP_BYTES] {
+                let file = &bytes[..groups * GROUP_BYTES + tail];
+                let mut chunks = file.chunks(GROUP_BYTES);
+                let first = chunks.next().unwrap();
+                let mut digest = GroupDigest::default();
+                chunks.for_each(|group| digest.push(group));
+                assert_eq!(digest.finish(first), blake3::hash(file), "{groups} groups and {tail} bytes");
+            }
+        }
+    }
+}
