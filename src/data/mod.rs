@@ -7,6 +7,7 @@ mod fingerprint;
 mod manifest;
 mod rank;
 mod release;
+mod secret;
 mod split;
 pub mod table;
 
@@ -17,4 +18,5 @@ pub use fingerprint::{Fingerprint, FingerprintBuilder, short_digest, short_hash}
 pub use manifest::{FileEntry, MANIFEST_VERSION, Manifest};
 pub use rank::{best_rank, rank, top_k};
 pub use release::{RELEASE_VERSION, Release};
+pub use secret::{Secret, conceal, conceal_always};
 pub use split::{ItemKind, Split};
