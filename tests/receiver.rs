@@ -78,6 +78,7 @@ fn serve(stream: TcpStream, manner: Manner, requests: &Mutex<Vec<Request>>) {
     let mut reader = BufReader::new(stream.try_clone().unwrap());
     let mut writer = stream;
     while let Some(request) = read_request(&mut reader) {
+        let is_head = request.line.starts_with("HEAD ");
         requests.lock().unwrap().push(request.clone());
         let (status, body) = match manner {
             Manner::Accept => (200, Vec::new()),
@@ -88,6 +89,8 @@ fn serve(stream: TcpStream, manner: Manner, requests: &Mutex<Vec<Request>>) {
                 return;
             }
         };
+        // An answer to HEAD has no body.
+        let body = if is_head { Vec::new() } else { body };
         let head = format!("HTTP/1.1 {status} X\r\ncontent-length: {}\r\n\r\n", body.len());
         if writer.write_all(&[head.into_bytes(), body].concat()).is_err() {
             return;

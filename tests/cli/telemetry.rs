@@ -93,15 +93,13 @@ fn servers_that_are_down_slow_or_broken_cost_one_warning_each() {
     let workspace = Workspace::with_pipeline();
     workspace.tuwen(&RUN).succeeds();
     let (broken, slow) = (Receiver::new(Manner::Repeat(500)), Receiver::new(Manner::Silence));
-    for (url, reason, limit) in
-        [(nobody(), "refused", 3.0), (broken.url(), "500", 6.0), (slow.url(), "no answer", 13.0)]
-    {
+    for (url, reason) in [(nobody(), "refused"), (broken.url(), "500"), (slow.url(), "no answer")] {
         let began = Instant::now();
         let mut command = workspace.command(&RUN);
         command.env("OPENLINEAGE_URL", &url).env("OTEL_EXPORTER_OTLP_ENDPOINT", &url);
         let ran = ran(&mut command).succeeds();
-        let took = began.elapsed();
-        assert!(took < Duration::from_secs_f64(limit), "{url}: {took:?}");
+        // A run that waits for an answer at all would wait for ever.
+        assert!(began.elapsed() < Duration::from_mins(2), "{url}: {:?}", began.elapsed());
         let warnings: Vec<&str> = ran.stderr.lines().filter(|line| line.starts_with("warning: ")).collect();
         assert_eq!(warnings.len(), 2, "{}", ran.stderr);
         assert!(warnings[0].contains("lineage at http://127.0.0.1") && warnings[0].contains(reason), "{}", warnings[0]);

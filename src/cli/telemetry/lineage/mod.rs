@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant, SystemTime};
 
 use reqwest::Client;
-use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue};
+use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue};
 use serde_json::{Map, Value, json};
 
 use super::Account;
@@ -36,7 +36,7 @@ pub struct Lineage {
     courier: Courier,
     client: Client,
     url: reqwest::Url,
-    authorization: Option<HeaderValue>,
+    headers: HeaderMap,
     namespace: String,
     datasets: Datasets,
     /// Whether the event before arrived: a server that is gone is not waited for at every event.
@@ -64,7 +64,10 @@ impl Lineage {
         if !["http", "https"].contains(&url.scheme()) {
             return Err(wrong("use http:// or https://".to_owned()));
         }
-        let authorization = variable("OPENLINEAGE_API_KEY").map(Secret::new).map(|key| bearer(&key)).transpose()?;
+        let mut headers = HeaderMap::from_iter([(CONTENT_TYPE, HeaderValue::from_static("application/json"))]);
+        if let Some(key) = variable("OPENLINEAGE_API_KEY").map(Secret::new) {
+            headers.insert(AUTHORIZATION, bearer(&key)?);
+        }
         // A redirect would take the key elsewhere.
         let client = Client::builder().redirect(reqwest::redirect::Policy::none()).build();
         let namespace = variable("OPENLINEAGE_NAMESPACE").unwrap_or_else(|| "default".to_owned());
@@ -72,7 +75,7 @@ impl Lineage {
             courier: Courier::new(LIMIT).map_err(|error| wrong(error.to_string()))?,
             client: client.map_err(|error| wrong(innermost(&error)))?,
             url,
-            authorization,
+            headers,
             datasets: Datasets::new(store, &namespace),
             namespace,
             is_there: Arc::new(AtomicBool::new(true)),
@@ -81,11 +84,8 @@ impl Lineage {
     }
 
     fn send(&self, event: &Value) {
-        let mut request = self.client.post(self.url.clone()).header(CONTENT_TYPE, "application/json");
-        if let Some(authorization) = &self.authorization {
-            request = request.header(AUTHORIZATION, authorization.clone());
-        }
-        let request = request.body(event.to_string());
+        // These take the place of what a user in the URL stands for.
+        let request = self.client.post(self.url.clone()).headers(self.headers.clone()).body(event.to_string());
         let is_there = Arc::clone(&self.is_there);
         self.courier.send(Box::pin(async move {
             // Until it has arrived: a time-out ends this in the middle.
