@@ -21,8 +21,8 @@ fn samples(text: &str) -> BTreeMap<String, f64> {
         let (labels, value) = read_labels(rest);
         let value: f64 = value.parse().unwrap();
         assert!(value.is_finite());
-        let key = labels.iter().map(|(name, value)| format!(" {name}={value}")).collect::<String>();
-        assert!(found.insert(format!("{name}{key}"), value).is_none(), "twice: {line}");
+        let labels: Vec<String> = labels.iter().map(|(name, value)| format!("{name}={value}")).collect();
+        assert!(found.insert(format!("{name} {}", labels.join(" ")), value).is_none(), "twice: {line}");
     }
     found
 }
