@@ -6,5 +6,6 @@ mod contract;
 mod golden;
 mod pipeline;
 mod property;
+mod receiver;
 mod support;
 mod tidy;

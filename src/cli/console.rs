@@ -9,6 +9,8 @@ use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use serde_json::json;
 
 use super::Failure;
+use super::library_log::{LogLevel, watch_libraries};
+use crate::data::conceal;
 use crate::stage::{Monitor, Progress, StageError, StopSignal};
 
 /// Seconds between two lines about the same piece of work where there is no terminal.
@@ -26,6 +28,8 @@ pub enum LogFormat {
 /// Writes to stderr.
 pub struct Console {
     style: Style,
+    /// The least important messages that are shown.
+    level: LogLevel,
     bars: MultiProgress,
     pub signal: StopSignal,
 }
@@ -39,14 +43,21 @@ enum Style {
 }
 
 impl Console {
-    pub fn new(format: LogFormat, quiet: bool) -> Self {
+    /// With a level, what the libraries say is shown too.
+    pub fn new(format: LogFormat, quiet: bool, level: Option<LogLevel>) -> Self {
+        let is_json = format == LogFormat::Json;
         let style = match format {
             _ if quiet => Style::Quiet,
             LogFormat::Json => Style::Json,
             LogFormat::Auto if std::io::stderr().is_terminal() => Style::Bars,
             LogFormat::Auto | LogFormat::Plain => Style::Plain,
         };
-        Self { style, bars: MultiProgress::new(), signal: StopSignal::default() }
+        let bars = MultiProgress::new();
+        let level = level.map(|level| if quiet { LogLevel::Error } else { level });
+        if let Some(level) = level {
+            watch_libraries(level, is_json, &bars);
+        }
+        Self { style, level: level.unwrap_or(LogLevel::Info), bars, signal: StopSignal::default() }
     }
 
     /// Takes bars off the screen.
@@ -59,21 +70,27 @@ impl Console {
     pub fn error(&self, failure: &Failure) {
         if self.style == Style::Json {
             let code = failure.class.exit_code();
-            line(&json!({ "level": "error", "message": failure.message, "exit_code": code }).to_string());
+            let message = conceal(&failure.message);
+            line(&json!({ "level": "error", "message": message, "exit_code": code }).to_string());
             return;
         }
         for problem in &failure.diagnostics {
             line(&format!("error: {problem}"));
         }
-        line(&format!("error: {}", failure.message));
+        line(&format!("error: {}", conceal(&failure.message)));
     }
 
-    fn say(&self, level: &str, message: &str) {
+    fn say(&self, level: LogLevel, message: &str) {
+        let message = conceal(message);
         match self.style {
+            _ if level > self.level => {}
             Style::Quiet => {}
-            Style::Json => line(&json!({ "level": level, "message": message }).to_string()),
+            Style::Json => {
+                let level = if level == LogLevel::Warn { "warn" } else { "info" };
+                line(&json!({ "level": level, "message": message }).to_string());
+            }
             Style::Plain | Style::Bars => {
-                let mark = if level == "warn" { "warning: " } else { "" };
+                let mark = if level == LogLevel::Warn { "warning: " } else { "" };
                 // A terminal that is gone cannot be told anything.
                 let _ = self.bars.suspend(|| writeln!(std::io::stderr(), "{mark}{message}"));
             }
@@ -83,7 +100,9 @@ impl Console {
 
 impl Monitor for Console {
     fn begin(&self, what: &str, total: Option<u64>, unit: &'static str) -> Box<dyn Progress> {
-        match self.style {
+        // Progress is as important as a note.
+        let style = if self.level < LogLevel::Info { Style::Quiet } else { self.style };
+        match style {
             Style::Bars => Box::new(self.bar(what, total, unit)),
             style => Box::new(Lines {
                 style,
@@ -99,11 +118,11 @@ impl Monitor for Console {
     }
 
     fn note(&self, message: &str) {
-        self.say("info", message);
+        self.say(LogLevel::Info, message);
     }
 
     fn warn(&self, message: &str) {
-        self.say("warn", message);
+        self.say(LogLevel::Warn, message);
     }
 
     fn check_stop(&self) -> Result<(), StageError> {

@@ -9,7 +9,7 @@ use super::console::Console;
 use super::setup::{DeviceArgs, StoreArgs, find_finetune, new_run_id, read_pipeline, unix_seconds, watch_signals};
 use super::{Failure, Output};
 use crate::data::ErrorClass;
-use crate::pipeline::{RunOptions, compile, open_inputs};
+use crate::pipeline::{NoListener, RunOptions, compile, open_inputs};
 use crate::report::render_rates;
 use crate::stage::StageContext;
 use crate::store::write_whole;
@@ -56,7 +56,7 @@ pub fn run(args: &FindLrArgs, console: &Console) -> Result<Output, Failure> {
         return Err(Failure::new(ErrorClass::Internal, "the plan is empty"));
     };
     let options = RunOptions::unpublished(new_run_id()?, unix_seconds);
-    crate::pipeline::run(&plan, &store, &device, console, &options, None)?;
+    crate::pipeline::run(&plan, &store, &device, console, &options, None, &NoListener)?;
     let inputs = open_inputs(&step, &plan, &store)?;
     let context = StageContext {
         stage: id,

@@ -14,6 +14,7 @@ mod failure;
 mod doctor;
 mod find_lr;
 mod gc;
+mod library_log;
 mod model;
 mod plan;
 mod preview;
@@ -28,6 +29,7 @@ mod score_table;
 mod search;
 mod setup;
 mod show;
+mod telemetry;
 mod verify;
 
 use std::process::ExitCode;
@@ -37,6 +39,9 @@ use serde_json::{Value, json};
 
 use console::{Console, LogFormat};
 use failure::Failure;
+use library_log::LogLevel;
+
+use crate::data::conceal;
 
 /// From raw Chinese image-text pairs to a measured, searchable, published index.
 #[derive(Debug, Parser)]
@@ -60,6 +65,9 @@ struct Global {
     /// How progress and messages look on stderr.
     #[arg(long, global = true, value_enum, default_value_t = LogFormat::Auto, env = "TUWEN_LOG_FORMAT")]
     log_format: LogFormat,
+    /// Show what happens below, up to this level, a line for each event [default: nothing of it].
+    #[arg(long, global = true, value_enum, env = "TUWEN_LOG_LEVEL")]
+    log_level: Option<LogLevel>,
 }
 
 #[derive(Debug, Subcommand)]
@@ -125,7 +133,8 @@ struct Output {
 /// Runs the program.
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
-    let console = Console::new(cli.global.log_format, cli.global.quiet);
+    telemetry::conceal_environment();
+    let console = Console::new(cli.global.log_format, cli.global.quiet, cli.global.log_level);
     let mut code = 0;
     let result = match cli.command {
         Command::Run(args) => run::run(&args, &console).map(|(output, exit_code)| {
@@ -165,7 +174,7 @@ pub fn main() -> ExitCode {
         }
         Err(failure) => {
             if cli.global.json {
-                let json = json!({ "error": failure.message, "exit_code": failure.class.exit_code(), "diagnostics": failure.diagnostics });
+                let json = json!({ "error": conceal(&failure.message), "exit_code": failure.class.exit_code(), "diagnostics": failure.diagnostics });
                 print(&Output { text: String::new(), json }, true);
             }
             console.error(&failure);

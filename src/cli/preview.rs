@@ -11,7 +11,7 @@ use super::{Failure, Output};
 use crate::augment::{augment, item_rng};
 use crate::data::{ErrorClass, Split};
 use crate::ingest::{Dataset, Picture, decode};
-use crate::pipeline::{RunOptions, compile};
+use crate::pipeline::{NoListener, RunOptions, compile};
 use crate::store::{open_artifact, write_whole};
 use crate::train::FinetuneSpec;
 
@@ -48,7 +48,8 @@ pub fn run(args: &PreviewArgs, console: &Console) -> Result<Output, Failure> {
     let store = args.store.open()?;
     let plan = compile(&spec, &folder, &store)?.until(&finetune.needs.data)?;
     let options = RunOptions::unpublished(new_run_id()?, unix_seconds);
-    let outcome = crate::pipeline::run(&plan, &store, &args.device.open_for(&spec)?, console, &options, None)?;
+    let outcome =
+        crate::pipeline::run(&plan, &store, &args.device.open_for(&spec)?, console, &options, None, &NoListener)?;
     let step = outcome.steps.last().ok_or_else(|| Failure::new(ErrorClass::Internal, "nothing was ingested"))?;
     let dataset = Dataset::open(&open_artifact(&store, &step.artifact)?)?;
     let sheet = sheet(args, &dataset, finetune, spec.seed)?;

@@ -12,10 +12,11 @@ use super::setup::{
     DeviceArgs, StoreArgs, lease_holder, new_run_id, parse_duration, read_pipeline, unix_seconds, watch_deadline,
     watch_signals,
 };
+use super::telemetry::{Telemetry, TelemetryArgs};
 use super::{Failure, Output};
 use crate::data::{ArtifactKind, ErrorClass};
 use crate::evaluate::{ALL_QUERIES, Score, read_scores};
-use crate::pipeline::{Raise, RunOptions, RunOutcome, Unfinished, compile};
+use crate::pipeline::{Raise, RunEnding, RunEvent, RunListener, RunOptions, RunOutcome, Unfinished, compile};
 use crate::stage::Monitor;
 use crate::store::{Lease, Store, StoreError, open_artifact};
 
@@ -54,6 +55,8 @@ pub struct RunArgs {
     /// Publish although the store's create-only writes are not atomic; safe if only one run ever publishes.
     #[arg(long, env = "TUWEN_ALLOW_WEAK_STORE")]
     allow_weak_store: bool,
+    #[command(flatten)]
+    telemetry: TelemetryArgs,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -69,22 +72,45 @@ enum LockMode {
 /// Time between two looks at a lease that somebody else holds.
 const LOOK: Duration = Duration::from_secs(1);
 
+/// A run that ended well.
+struct Done {
+    output: Output,
+    exit_code: u8,
+    release: Option<u64>,
+    published: bool,
+}
+
 /// Returns the exit code too, which `--skip-exit-code` can change.
 pub fn run(args: &RunArgs, console: &Console) -> Result<(Output, u8), Failure> {
+    let telemetry = Telemetry::new(&args.telemetry, &args.file, &args.store.store, console);
+    let done = carry_out(args, console, &telemetry);
+    let ending = done.as_ref().map(|done| RunEnding {
+        exit_code: done.exit_code,
+        failure: None,
+        release: done.release,
+        published: done.published,
+    });
+    telemetry.close(ending, console);
+    done.map(|done| (done.output, done.exit_code))
+}
+
+fn carry_out(args: &RunArgs, console: &Console, telemetry: &Telemetry) -> Result<Done, Failure> {
     let started = Instant::now();
     watch_signals(console)?;
     if let Some(deadline) = args.deadline {
         watch_deadline(console, deadline);
     }
+    let run_id = args.run_id.clone().map_or_else(new_run_id, Ok)?;
+    check_run_id(&run_id)?;
     let (spec, folder) = read_pipeline(&args.file)?;
+    let logical_date = args.logical_date.as_deref();
+    telemetry.hear(&RunEvent::Began { run_id: &run_id, pipeline: &spec.name, logical_date });
     let store = args.store.open()?;
     let device = args.device.open_for(&spec)?;
     let mut plan = compile(&spec, &folder, &store)?;
     if let Some(stage) = &args.until {
         plan = plan.until(stage)?;
     }
-    let run_id = args.run_id.clone().map_or_else(new_run_id, Ok)?;
-    check_run_id(&run_id)?;
     console.note(&format!("pipeline {} on {}, run {run_id}", plan.name, device.name()));
     let unfinished = if args.restart { Unfinished::Restart } else { Unfinished::Resume };
     let options = RunOptions {
@@ -103,8 +129,9 @@ pub fn run(args: &RunArgs, console: &Console) -> Result<(Output, u8), Failure> {
             plan = plan.until(stage)?;
         }
     }
-    let outcome =
-        keeping(lease.as_ref(), || crate::pipeline::run(&plan, &store, &device, console, &options, lease.as_ref()))?;
+    let outcome = keeping(lease.as_ref(), || {
+        crate::pipeline::run(&plan, &store, &device, console, &options, lease.as_ref(), telemetry)
+    })?;
     let scores = scores(&outcome, &store)?;
     let report = report_page(&outcome, &store)?;
     let nothing_to_do = !outcome.published && outcome.steps.iter().all(|step| step.reused);
@@ -112,7 +139,12 @@ pub fn run(args: &RunArgs, console: &Console) -> Result<(Output, u8), Failure> {
         text: text(&outcome, &scores, report.as_deref(), started.elapsed().as_secs_f64()),
         json: to_json(&options.run_id, &outcome, &scores, report.as_deref()),
     };
-    Ok((output, args.skip_exit_code.filter(|_| nothing_to_do).unwrap_or(0)))
+    Ok(Done {
+        output,
+        exit_code: args.skip_exit_code.filter(|_| nothing_to_do).unwrap_or(0),
+        release: outcome.release.as_ref().map(|release| release.number),
+        published: outcome.published,
+    })
 }
 
 /// Takes the pipeline's lease as `--lock` says.

@@ -8,6 +8,7 @@ mod key_hasher;
 mod manifest;
 mod rank;
 mod release;
+mod secret;
 mod split;
 pub mod table;
 
@@ -19,4 +20,5 @@ pub use key_hasher::{KeyHasher, KeyHashing};
 pub use manifest::{FileEntry, MANIFEST_VERSION, Manifest};
 pub use rank::{best_rank, rank, top_k};
 pub use release::{RELEASE_VERSION, Release};
+pub use secret::{Secret, conceal, conceal_always};
 pub use split::{ItemKind, Split};

@@ -2,6 +2,7 @@
 
 mod check;
 mod error;
+mod event;
 mod gate;
 mod node;
 mod plan;
@@ -14,6 +15,7 @@ mod verify;
 
 pub use check::check;
 pub use error::PipelineError;
+pub use event::{NoListener, RunEnding, RunEvent, RunListener};
 pub use plan::{Plan, State, Step, compile};
 pub use resolve::Resolved;
 pub use run::{RunOptions, RunOutcome, StepOutcome, Unfinished, open_inputs, publish_outcome, run};

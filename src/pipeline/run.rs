@@ -6,10 +6,11 @@ use serde::Serialize;
 use serde_json::json;
 
 use super::error::PipelineError;
+use super::event::{RunEvent, RunListener};
 use super::gate::judge_gates;
 use super::plan::{Plan, State, Step};
 use super::transfer::{folder_bytes, watch};
-use crate::data::{ArtifactKey, ErrorClass, Release};
+use crate::data::{ArtifactKey, ErrorClass, Release, conceal};
 use crate::model::ComputeDevice;
 use crate::report::PUBLISHED_SCORES;
 use crate::stage::{Input, Monitor, StageContext, StageError, StageOutput, StageStats, TELEMETRY_FOLDER, run_shards};
@@ -72,20 +73,25 @@ pub struct StepOutcome {
 
 impl StepOutcome {
     fn planned(step: &Step) -> Self {
+        Self::new(step, &StageStats::default(), step.state == State::Reuse, 0.0)
+    }
+
+    fn new(step: &Step, stats: &StageStats, reused: bool, seconds: f64) -> Self {
         Self {
             stage: step.stage.id.clone(),
             artifact: step.artifact.clone(),
-            reused: step.state == State::Reuse,
-            seconds: 0.0,
-            rows_in: 0,
-            rows_out: 0,
-            rows_quarantined: 0,
-            rows_left_out: 0,
+            reused,
+            seconds,
+            rows_in: stats.rows_in,
+            rows_out: stats.rows_out,
+            rows_quarantined: stats.rows_quarantined,
+            rows_left_out: stats.rows_left_out,
         }
     }
 }
 
-/// Runs every step and publishes the result. The lease, if there is one, has to be held still when it is published.
+/// Runs every step and publishes the result. The lease, if there is one, has to be held still when it is published. The
+/// listener hears of the plan and its stages; what comes before and after is the caller's to tell.
 pub fn run(
     plan: &Plan,
     store: &Store,
@@ -93,25 +99,23 @@ pub fn run(
     monitor: &dyn Monitor,
     options: &RunOptions,
     lease: Option<&Lease<'_>>,
+    listener: &dyn RunListener,
 ) -> Result<RunOutcome, PipelineError> {
     let started = (options.clock)();
     let begun = RunOutcome { steps: plan.steps.iter().map(StepOutcome::planned).collect(), ..RunOutcome::default() };
     record(plan, store, options, started, &begun, Ending::Running).map_err(StageError::from)?;
+    listener.hear(&RunEvent::Planned { plan });
     let mut steps = Vec::new();
     let mut failure = None;
     for step in &plan.steps {
         let started = Instant::now();
-        match run_step(step, plan, store, device, monitor, options) {
-            Ok((stats, reused)) => steps.push(StepOutcome {
-                stage: step.stage.id.clone(),
-                artifact: step.artifact.clone(),
-                reused,
-                seconds: started.elapsed().as_secs_f64(),
-                rows_in: stats.rows_in,
-                rows_out: stats.rows_out,
-                rows_quarantined: stats.rows_quarantined,
-                rows_left_out: stats.rows_left_out,
-            }),
+        listener.hear(&RunEvent::StageBegan { plan, step });
+        let ran = run_step(step, plan, store, device, monitor, options);
+        let seconds = started.elapsed().as_secs_f64();
+        let ran = ran.map(|(stats, reused)| StepOutcome::new(step, &stats, reused, seconds));
+        listener.hear(&RunEvent::StageEnded { plan, step, seconds, ending: ran.as_ref() });
+        match ran {
+            Ok(outcome) => steps.push(outcome),
             Err(source) => {
                 failure = Some(PipelineError::Stage { stage: step.stage.id.clone(), source });
                 break;
@@ -299,7 +303,7 @@ fn record(
         "published": outcome.published,
         "traffic": traffic,
         "exit_code": ended.map(|_| failure.map_or(0, |error| error.class().exit_code())),
-        "error": failure.map(ToString::to_string),
+        "error": failure.map(|failure| conceal(&failure.to_string()).into_owned()),
     });
     store.replace(&key, record.to_string().as_bytes())
 }

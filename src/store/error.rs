@@ -1,7 +1,7 @@
 //! What can go wrong with bytes.
 use std::path::{Path, PathBuf};
 
-use crate::data::ErrorClass;
+use crate::data::{ErrorClass, conceal};
 
 /// Errors of the room `store`.
 #[derive(Debug, thiserror::Error)]
@@ -12,7 +12,7 @@ pub enum StoreError {
         "`{url}`: scheme `{scheme}` is not supported; use a path, file://, s3://, gs://, az:// or, for a store, memory://"
     )]
     UnknownScheme { scheme: String, url: String },
-    #[error("object store: {source}")]
+    #[error("object store: {}", conceal(&source.to_string()))]
     Object { source: object_store::Error },
     #[error("`where: {sql}`: {reason}{}", if columns.is_empty() { String::new() } else { format!("; columns: {columns}") })]
     Filter { sql: String, reason: String, columns: String },

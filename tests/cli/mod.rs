@@ -2,9 +2,12 @@
 
 mod check;
 mod encode;
+mod metrics;
 mod model;
 mod recipe;
 mod releases;
 mod resume;
 mod run;
 mod search;
+mod secrets;
+mod telemetry;
