@@ -15,6 +15,7 @@ mod doctor;
 mod find_lr;
 mod gc;
 mod model;
+mod open_release;
 mod plan;
 mod preview;
 mod publish;
@@ -74,7 +75,7 @@ enum Command {
     Preview(preview::PreviewArgs),
     /// Try learning rates on a fine-tuning stage and draw the loss over them.
     FindLr(find_lr::FindLrArgs),
-    /// Search the newest published index by text or image.
+    /// Search the images or texts of the newest published index by text or image.
     Search(search::SearchArgs),
     /// Show how a text is cut into terms.
     Analyze(analyze::AnalyzeArgs),

@@ -31,6 +31,10 @@ pub enum IndexError {
     OtherModel { expected: String, found: String },
     #[error("there is no image to index: the data sets of the embed stage are empty")]
     Empty,
+    #[error(
+        "the index holds no texts; set `texts: true` at its stage, give the data sets texts, and run the pipeline again"
+    )]
+    NoTexts,
     #[error("search mode `{mode}` needs {needs}")]
     Query { mode: &'static str, needs: &'static str },
 }

@@ -16,10 +16,10 @@ use super::ReportSpec;
 use super::facts::{AboutFacts, ArtifactFacts, Curve, DatasetFacts, HitFacts, ModelFacts, QueryFacts, ReportFacts};
 use super::gallery::{Gallery, PictureId};
 use super::quality::{contact_sheet, leak_facts};
-use crate::data::{ArtifactKind, Split};
+use crate::data::{ArtifactKind, ItemKind, Split};
 use crate::embed::{EmbeddingSummary, encode_texts};
 use crate::evaluate::{Score, read_attribution, read_outcomes, read_rankings, read_scores};
-use crate::index::{Query, SearchMode, Searcher};
+use crate::index::{Query, SearchMode, SearchOptions, Searcher};
 use crate::ingest::{Dataset, Leaks, Statistics};
 use crate::model::{Checkpoint, Encoder, Precision};
 use crate::stage::{Input, StageContext, StageError};
@@ -243,7 +243,8 @@ fn search(
         let vector = encode_texts(&encoder, &[text])?;
         let query = Query { text: Some(text), vector: Some((&vector, &key)) };
         let mut hits = Vec::new();
-        for hit in searcher.search(query, SearchMode::Hybrid, HITS, None)? {
+        let options = SearchOptions { among: ItemKind::Image, mode: SearchMode::Hybrid, k: HITS, allowed: None };
+        for hit in searcher.search(query, &options)? {
             let document = &hit.document;
             hits.push(HitFacts {
                 id: hit.id.clone(),
