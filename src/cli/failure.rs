@@ -1,6 +1,7 @@
 //! An error at the end of its way: a message and an exit code.
 use crate::data::{Diagnostic, ErrorClass};
 use crate::evaluate::files::FileError;
+use crate::index::IndexError;
 use crate::ingest::IngestError;
 use crate::model::ModelError;
 use crate::pipeline::PipelineError;
@@ -53,6 +54,12 @@ impl From<ModelError> for Failure {
 
 impl From<FileError> for Failure {
     fn from(error: FileError) -> Self {
+        Self::new(error.class(), error.to_string())
+    }
+}
+
+impl From<IndexError> for Failure {
+    fn from(error: IndexError) -> Self {
         Self::new(error.class(), error.to_string())
     }
 }

@@ -16,17 +16,20 @@ mod find_lr;
 mod gc;
 mod library_log;
 mod model;
+mod open_release;
 mod plan;
 mod preview;
 mod publish;
 mod quarantine;
 mod releases;
+mod report;
 mod run;
 mod runs;
 mod schema;
 mod score;
 mod score_table;
 mod search;
+mod serve;
 mod setup;
 mod show;
 mod telemetry;
@@ -82,8 +85,10 @@ enum Command {
     Preview(preview::PreviewArgs),
     /// Try learning rates on a fine-tuning stage and draw the loss over them.
     FindLr(find_lr::FindLrArgs),
-    /// Search the newest published index by text or image.
+    /// Search the images or texts of the newest published index by text or image.
     Search(search::SearchArgs),
+    /// Say where the report of a release is, or serve it with a live search.
+    Report(report::ReportArgs),
     /// Show how a text is cut into terms.
     Analyze(analyze::AnalyzeArgs),
     /// Describe a data set in numbers and with a contact sheet.
@@ -146,6 +151,7 @@ pub fn main() -> ExitCode {
         Command::Preview(args) => preview::run(&args, &console),
         Command::FindLr(args) => find_lr::run(&args, &console),
         Command::Search(args) => search::run(&args),
+        Command::Report(args) => report::run(&args, &console, cli.global.json),
         Command::Analyze(args) => analyze::run(&args),
         Command::Show(args) => show::run(&args),
         Command::Diff(args) => diff::run(&args),

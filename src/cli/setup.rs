@@ -146,17 +146,22 @@ pub fn watch_deadline(console: &Console, deadline: Duration) {
 
 /// Turns SIGINT and SIGTERM into a request to stop; a second one ends the program at once.
 pub fn watch_signals(console: &Console) -> Result<(), Failure> {
+    let stop = console.signal.clone();
+    on_signal(move |signal| stop.raise(signal))
+}
+
+/// Calls `first` with the first SIGINT or SIGTERM; a second one ends the program at once.
+pub fn on_signal(first: impl Fn(i32) + Send + 'static) -> Result<(), Failure> {
     use signal_hook::consts::{SIGINT, SIGTERM};
     let failed = |error: std::io::Error| Failure::new(ErrorClass::Internal, format!("signals: {error}"));
     let mut signals = signal_hook::iterator::Signals::new([SIGINT, SIGTERM]).map_err(failed)?;
-    let stop = console.signal.clone();
     std::thread::spawn(move || {
         for (signal, count) in signals.forever().zip(0..) {
             if count > 0 {
                 // 128 + n, as the shell reports a process that the signal ended.
                 std::process::exit(128 + signal);
             }
-            stop.raise(signal);
+            first(signal);
         }
     });
     Ok(())

@@ -35,6 +35,10 @@ pub enum IndexError {
         "no data set of the index has labelled texts in its validation split to tune `fusion.alpha` on; give a number"
     )]
     NothingToTune,
+    #[error(
+        "the index holds no texts; set `texts: true` at its stage, give the data sets texts, and run the pipeline again"
+    )]
+    NoTexts,
     #[error("search mode `{mode}` needs {needs}")]
     Query { mode: &'static str, needs: &'static str },
 }

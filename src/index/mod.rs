@@ -1,5 +1,8 @@
 //! How is an item found? Keywords in tantivy, exact vectors, and their fusion.
 
+mod about;
+mod collection;
+mod documents;
 mod error;
 mod fusion;
 mod labelled_pool;
@@ -9,24 +12,25 @@ mod text;
 mod tuning;
 mod vector;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
+use std::path::Path;
 
 use serde_json::json;
 
-use crate::data::{ItemKind, Split};
+use crate::data::ItemKind;
 use crate::embed::EmbeddingSummary;
-use crate::ingest::Dataset;
 use crate::model::{Checkpoint, Tokenizer};
 use crate::stage::{Shard, ShardReceipt, Stage, StageContext, StageError};
 use crate::store::StoreError;
 
+pub use about::{AboutDictionary, AboutIndex};
 pub use error::IndexError;
 pub use fusion::{
     AlphaQuery, AlphaSpec, Fusion, FusionSpec, Leg, LegWeights, RANK_CONSTANT, Tuned, TunedAlpha, convex_combination,
     distribution_fusion, reciprocal_rank_fusion, tune_alpha,
 };
 pub use labelled_pool::{LabelledPool, Legs};
-pub use searcher::{AboutDictionary, AboutIndex, Hit, IndexedRow, Query, SearchMode, Searcher};
+pub use searcher::{Hit, IndexedRow, Query, SearchMode, SearchOptions, Searcher};
 pub use spec::{AnalyzerKind, IndexNeeds, IndexSpec, TextIndexSpec, VectorIndexKind, VectorIndexSpec};
 pub use text::{
     Analysis, Analyzer, Document, KeywordIndex, NormalForms, UserDictionary, UserWord, grams, write_keywords,
@@ -37,6 +41,8 @@ pub use vector::{
     open_vectors,
 };
 
+use collection::folders;
+use documents::{Documents, Items};
 use fusion::EVEN_ALPHA;
 use tuning::{TuningSource, tune};
 
@@ -52,9 +58,6 @@ pub struct BuildIndex {
     pub spec: IndexSpec,
 }
 
-/// Texts of a split that stand for queries when recall is measured.
-const SAMPLED_TEXTS: usize = 1_000;
-
 impl Stage for BuildIndex {
     fn run_shard(&self, context: &StageContext<'_>, shard: &Shard) -> Result<ShardReceipt, StageError> {
         let needs = &self.spec.needs;
@@ -67,49 +70,23 @@ impl Stage for BuildIndex {
             return Err(IndexError::OtherModel { expected, found }.into());
         }
         let context_length = Checkpoint::open_config(&context.input(&needs.model)?.sealed.folder)?.context_length;
-        let mut documents = Vec::new();
-        let mut vectors = Vec::new();
-        let mut queries = Vec::new();
-        let mut datasets = Vec::new();
-        for data in &summary.data {
-            let dataset = Dataset::open(&context.input(data)?.sealed)?;
-            let sources = dataset.image_sources()?;
-            for split in Split::ALL {
-                let mut captions = captions(&dataset, split)?;
-                let images = summary.read(folder, &needs.model, data, split, ItemKind::Image)?;
-                vectors.extend_from_slice(&images.vectors);
-                let texts = summary.read(folder, &needs.model, data, split, ItemKind::Text)?;
-                queries.extend(evenly(&texts.vectors, texts.dimension));
-                documents.extend(images.ids.into_iter().map(|image_id| Document {
-                    id: format!("{data}/{image_id}"),
-                    data: data.clone(),
-                    split,
-                    source: sources.get(&image_id).cloned().unwrap_or_default(),
-                    captions: captions.remove(&image_id).unwrap_or_default(),
-                    image_id,
-                }));
-            }
-            datasets.push((data.clone(), dataset));
-        }
-        if documents.is_empty() {
+        let Documents { images, texts } = Documents::read(context, &summary, folder, &self.spec)?;
+        if images.documents.is_empty() {
             return Err(IndexError::Empty.into());
         }
         let text = &self.spec.text;
         let words = self.dictionary()?;
         let dictionary = words.as_deref().map(UserDictionary::parse).transpose()?;
         let analyzer = Analyzer::new(text.analyzer, text.hmm, dictionary.as_ref())?;
-        write_keywords(&context.out.join("keywords"), &analyzer, text.second_field().is_some(), &documents)?;
-        let options = VectorIndexOptions {
-            dimension: embedded.dimension,
-            kind: self.spec.vector.kind,
-            memory_bytes: self.spec.vector.memory_mib.map(|mib| mib << 20),
-            recall: self.spec.vector.recall,
-            queries: &queries,
-        };
-        let built = build_vectors(&context.out.join("vectors"), &vectors, &options)?;
+        // Images are asked for by texts mostly, and texts by images where vectors alone decide.
+        let built = self.write(context.out, ItemKind::Image, &analyzer, (&images, &texts))?;
+        if !texts.documents.is_empty() {
+            self.write(context.out, ItemKind::Text, &analyzer, (&texts, &images))?;
+        }
         let mut about = AboutIndex {
             version: VERSION,
-            rows: documents.len(),
+            rows: images.documents.len(),
+            texts: texts.documents.len(),
             dimension: embedded.dimension,
             model,
             context_length,
@@ -123,7 +100,7 @@ impl Stage for BuildIndex {
         };
         about.save(context.out, words.as_deref())?;
         if self.spec.fusion.is_tuned() {
-            let source = TuningSource { summary: &summary, folder, model: &needs.model, datasets: &datasets };
+            let source = TuningSource { context, summary: &summary, folder, model: &needs.model };
             let tuning = tune(&Searcher::open(context.out)?, &source)?;
             context.note(&format!(
                 "vectors weigh {:.2}, found on {} validation queries of {} (MRR {:.3})",
@@ -137,10 +114,10 @@ impl Stage for BuildIndex {
             about.save(context.out, words.as_deref())?;
         }
         context.note(&format!(
-            "{} images, {} dimensions; {:?} vector index: {}",
-            about.rows, about.dimension, built.kind, built.reason
+            "{} images, {} texts, {} dimensions; {:?} vector index: {}",
+            about.rows, about.texts, about.dimension, built.kind, built.reason
         ));
-        let rows = documents.len() as u64;
+        let rows = (about.rows + about.texts) as u64;
         Ok(ShardReceipt {
             shard: shard.clone(),
             rows_in: rows,
@@ -162,23 +139,27 @@ impl BuildIndex {
         };
         Ok(Some(std::fs::read_to_string(path).map_err(StoreError::io(path))?))
     }
-}
 
-/// Captions of every image of a split, in source order.
-fn captions(dataset: &Dataset, split: Split) -> Result<HashMap<String, Vec<String>>, StageError> {
-    let texts: HashMap<String, String> = dataset.texts(split)?.into_iter().map(|text| (text.id, text.text)).collect();
-    let mut captions: HashMap<String, Vec<String>> = HashMap::new();
-    for pair in dataset.pairs(split)? {
-        if let Some(text) = texts.get(&pair.text_id) {
-            captions.entry(pair.image_id).or_default().push(text.clone());
-        }
+    /// Writes keywords and vectors of the items of one kind; vectors of the other stand for queries when recall is measured.
+    fn write(
+        &self,
+        out: &Path,
+        kind: ItemKind,
+        analyzer: &Analyzer,
+        (items, others): (&Items, &Items),
+    ) -> Result<AboutVectors, IndexError> {
+        let [keywords, vectors] = folders(out, kind);
+        write_keywords(&keywords, analyzer, self.spec.text.second_field().is_some(), &items.documents)?;
+        let rows = items.documents.len();
+        // Both kinds share the memory that searches may keep busy.
+        let share = rows as f64 / (rows + others.documents.len()).max(1) as f64;
+        let options = VectorIndexOptions {
+            dimension: items.vectors.len() / rows.max(1),
+            kind: self.spec.vector.kind,
+            memory_bytes: self.spec.vector.memory_mib.map(|mib| ((mib << 20) as f64 * share) as u64),
+            recall: self.spec.vector.recall,
+            queries: &others.sample,
+        };
+        build_vectors(&vectors, &items.vectors, &options)
     }
-    Ok(captions)
-}
-
-/// At most [`SAMPLED_TEXTS`] of `[rows, dimension]` vectors, evenly spread.
-fn evenly(vectors: &[f32], dimension: usize) -> impl Iterator<Item = f32> {
-    let rows = vectors.len() / dimension.max(1);
-    let step = rows.div_ceil(SAMPLED_TEXTS).max(1);
-    vectors.chunks(dimension.max(1)).step_by(step).flatten().copied()
 }

@@ -1,50 +1,15 @@
-//! One index, three ways to ask it.
+//! One index over images and texts, three ways to ask it.
+use std::collections::HashMap;
 use std::path::Path;
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
-use super::text::{Analyzer, Document, KeywordIndex, UserDictionary, grams};
-use super::vector::{VectorIndex, open_vectors};
-use super::{AboutTuning, AnalyzerKind, FUSION_DEPTH, Fusion, IndexError};
-use crate::data::{ArtifactKey, Split};
+use super::collection::{Collection, Found};
+use super::text::{Analyzer, Document, grams};
+use super::{AboutIndex, FUSION_DEPTH, IndexError};
+use crate::data::{ArtifactKey, ItemKind, Split};
 use crate::model::nearest::RowSet;
 use crate::stage::StageError;
-use crate::store::{StoreError, write_whole};
-
-const ABOUT_FILE: &str = "index.json";
-const DICTIONARY_FILE: &str = "dictionary.txt";
-
-/// What an index says of itself.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct AboutIndex {
-    pub version: u32,
-    pub rows: usize,
-    pub dimension: usize,
-    /// The checkpoint whose vectors these are; queries must come from the same one.
-    pub model: ArtifactKey,
-    /// Tokens that the model reads of a text, `[CLS]` and `[SEP]` included.
-    pub context_length: usize,
-    /// Digest of the tokenizer's vocabulary.
-    pub tokenizer: String,
-    pub analyzer: AnalyzerKind,
-    pub hmm: bool,
-    /// Weight of the second field, if there is one.
-    pub bigram_weight: Option<f32>,
-    pub dictionary: Option<AboutDictionary>,
-    pub fusion: Fusion,
-    /// How the weight of the fusion was found, if it was not given.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub tuning: Option<AboutTuning>,
-}
-
-/// The user dictionary that an index was built with.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct AboutDictionary {
-    /// Hexadecimal BLAKE3 of the file.
-    pub digest: String,
-    /// What its header names.
-    pub version: Option<String>,
-}
 
 /// How a query is answered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -55,14 +20,31 @@ pub enum SearchMode {
     Hybrid,
 }
 
-/// A found image.
+/// What a search looks for, and how.
+#[derive(Debug, Clone, Copy)]
+pub struct SearchOptions<'a> {
+    /// Whether images or texts are found.
+    pub among: ItemKind,
+    pub mode: SearchMode,
+    /// Most hits.
+    pub k: usize,
+    /// The only rows that may be found.
+    pub allowed: Option<&'a RowSet>,
+}
+
+/// A found image or text.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Hit {
     pub id: String,
+    /// By the fusion, or by the only side that was asked.
     pub score: f32,
-    /// The image's first caption, empty if it has none.
+    /// BM25, if the keywords were asked and have it among their first.
+    pub keywords: Option<f32>,
+    /// Inner product of unit vectors, if the vectors were asked and have it among their first.
+    pub vectors: Option<f32>,
+    /// The text, or the image's first caption, empty if it has none.
     pub text: String,
-    /// Where the image came from.
+    /// Where the image came from; of a text its first image, empty if it has none.
     pub image: String,
     #[serde(skip)]
     pub document: Document,
@@ -87,19 +69,27 @@ pub struct Query<'a> {
 pub struct Searcher {
     about: AboutIndex,
     analyzer: Analyzer,
-    keywords: KeywordIndex,
-    vectors: Box<dyn VectorIndex>,
+    images: Collection,
+    texts: Option<Collection>,
+}
+
+/// What the sides of a search found.
+#[derive(Default)]
+struct Sides {
+    keywords: Option<Found>,
+    vectors: Option<Found>,
 }
 
 impl Searcher {
     /// Opens the folder of an `index` artifact.
     pub fn open(folder: &Path) -> Result<Self, StageError> {
         let about = AboutIndex::open(folder)?;
-        let dictionary = about.dictionary.as_ref().map(|expected| open_dictionary(folder, expected)).transpose()?;
+        let dictionary = about.open_dictionary(folder)?;
+        let texts = (about.texts > 0).then(|| Collection::open(folder, ItemKind::Text, about.texts)).transpose()?;
         Ok(Self {
             analyzer: Analyzer::new(about.analyzer, about.hmm, dictionary.as_ref())?,
-            keywords: KeywordIndex::open(&folder.join("keywords"))?,
-            vectors: open_vectors(&folder.join("vectors"))?,
+            images: Collection::open(folder, ItemKind::Image, about.rows)?,
+            texts,
             about,
         })
     }
@@ -108,57 +98,72 @@ impl Searcher {
         &self.about
     }
 
-    /// The best `k` images among the allowed rows, best first.
-    pub fn search(
-        &self,
-        query: Query<'_>,
-        mode: SearchMode,
-        k: usize,
-        allowed: Option<&RowSet>,
-    ) -> Result<Vec<Hit>, StageError> {
+    /// The best images or texts, best first.
+    pub fn search(&self, query: Query<'_>, options: &SearchOptions<'_>) -> Result<Vec<Hit>, StageError> {
         if let Some((_, model)) = query.vector
             && *model != self.about.model
         {
             let (expected, found) = (self.about.model.to_string(), model.to_string());
             return Err(IndexError::OtherModel { expected, found }.into());
         }
-        let found = match (mode, query.text, query.vector) {
-            (SearchMode::Text, Some(text), _) => self.by_text(text, k, allowed)?,
-            (SearchMode::Text, None, _) => {
-                return Err(IndexError::Query { mode: "text", needs: "a text" }.into());
+        let collection = self.collection(options.among)?;
+        let (fused, sides) = self.ask(collection, query, options)?;
+        let by_row = |found: Option<Found>| found.unwrap_or_default().into_iter().collect::<HashMap<_, _>>();
+        let (keywords, vectors) = (by_row(sides.keywords), by_row(sides.vectors));
+        let hit = |(number, score): (usize, f32)| {
+            let document = collection.document(number)?;
+            Ok(Hit::new(document, score, keywords.get(&number).copied(), vectors.get(&number).copied()))
+        };
+        fused.into_iter().map(hit).collect()
+    }
+
+    /// Both lists where both sides can be asked, and what becomes of them.
+    fn ask(
+        &self,
+        collection: &Collection,
+        query: Query<'_>,
+        options: &SearchOptions<'_>,
+    ) -> Result<(Found, Sides), IndexError> {
+        let SearchOptions { mode, k, allowed, .. } = *options;
+        let by_text = |text: &str, k: usize| {
+            let (terms, grams) = (self.analyzer.terms(text), grams(&self.analyzer.normalize(text)));
+            collection.by_terms((&terms, &grams), self.about.bigram_weight.unwrap_or_default(), k, allowed)
+        };
+        match (mode, query.text, query.vector) {
+            (SearchMode::Text, Some(text), _) => {
+                let found = by_text(text, k)?;
+                Ok((found.clone(), Sides { keywords: Some(found), ..Sides::default() }))
             }
-            (_, _, None) => return Err(IndexError::Query { mode: "vector", needs: "a text or an image" }.into()),
+            (SearchMode::Text, None, _) => Err(IndexError::Query { mode: "text", needs: "a text" }),
+            (_, _, None) => Err(IndexError::Query { mode: "vector", needs: "a text or an image" }),
             (SearchMode::Vector, _, Some((vector, _))) | (SearchMode::Hybrid, None, Some((vector, _))) => {
-                self.nearest_of(vector, k, allowed)?
+                let found = collection.nearest(vector, k, allowed)?;
+                Ok((found.clone(), Sides { vectors: Some(found), ..Sides::default() }))
             }
             (SearchMode::Hybrid, Some(text), Some((vector, _))) => {
                 let depth = FUSION_DEPTH.max(k);
-                self.about.fusion.fuse(
-                    &self.by_text(text, depth, allowed)?,
-                    &self.nearest_of(vector, depth, allowed)?,
-                    k,
-                )
-            }
-        };
-        found.into_iter().map(|(number, score)| self.hit(number, score)).collect()
-    }
-
-    /// The rows whose images meet a condition.
-    pub fn rows_where(&self, holds: impl Fn(&Document) -> bool) -> Result<RowSet, IndexError> {
-        let mut rows = RowSet::none(self.about.rows);
-        for number in 0..self.about.rows {
-            if holds(&self.keywords.document(number)?) {
-                rows.insert(number);
+                let (keywords, vectors) = (by_text(text, depth)?, collection.nearest(vector, depth, allowed)?);
+                let fused = self.about.fusion.fuse(&keywords, &vectors, k);
+                Ok((fused, Sides { keywords: Some(keywords), vectors: Some(vectors) }))
             }
         }
-        Ok(rows)
     }
 
-    /// All rows of one split of a data set, in the order of their numbers.
+    /// The rows of images or texts that meet a condition.
+    pub fn rows_where(&self, among: ItemKind, holds: impl Fn(&Document) -> bool) -> Result<RowSet, IndexError> {
+        self.collection(among)?.rows_where(holds)
+    }
+
+    /// What an image's row stands for.
+    pub fn image(&self, number: usize) -> Result<Document, IndexError> {
+        self.images.document(number)
+    }
+
+    /// All images of one split of a data set, in the order of their numbers.
     pub fn rows_of(&self, data: &str, split: Split) -> Result<Vec<IndexedRow>, IndexError> {
         let mut rows = Vec::new();
         for number in 0..self.about.rows {
-            let document = self.keywords.document(number)?;
+            let document = self.images.document(number)?;
             if document.data == data && document.split == split {
                 rows.push(IndexedRow { number, document });
             }
@@ -166,9 +171,9 @@ impl Searcher {
         Ok(rows)
     }
 
-    /// Numbers and scores of the nearest rows among `allowed`, nearest first.
+    /// Numbers and scores of the nearest images among `allowed`, nearest first.
     pub fn nearest(&self, vector: &[f32], k: usize, allowed: &RowSet) -> Result<Vec<(usize, f32)>, IndexError> {
-        self.nearest_of(vector, k, Some(allowed))
+        self.images.nearest(vector, k, Some(allowed))
     }
 
     /// The terms of a text in every field, as captions were cut, with the field's weight.
@@ -180,67 +185,21 @@ impl Searcher {
         fields
     }
 
-    fn nearest_of(&self, vector: &[f32], k: usize, allowed: Option<&RowSet>) -> Result<Vec<(usize, f32)>, IndexError> {
-        if vector.len() != self.about.dimension {
-            return Err(IndexError::Dimension { expected: self.about.dimension, found: vector.len() });
+    fn collection(&self, kind: ItemKind) -> Result<&Collection, IndexError> {
+        match kind {
+            ItemKind::Image => Ok(&self.images),
+            ItemKind::Text => self.texts.as_ref().ok_or(IndexError::NoTexts),
         }
-        let lists = self.vectors.search(vector, k, allowed)?;
-        Ok(lists.into_iter().flatten().map(|scored| (scored.row as usize, scored.score)).collect())
-    }
-
-    fn by_text(&self, text: &str, k: usize, allowed: Option<&RowSet>) -> Result<Vec<(usize, f32)>, IndexError> {
-        let normal = self.analyzer.normalize(text);
-        let (terms, grams) = (self.analyzer.terms(text), grams(&normal));
-        // Keywords know no rows: all that are found are looked through where only some may be.
-        let depth = if allowed.is_some() { self.about.rows } else { k };
-        let mut found = self.keywords.search(&terms, &grams, self.about.bigram_weight.unwrap_or_default(), depth)?;
-        if let Some(allowed) = allowed {
-            found.retain(|(row, _)| allowed.contains(*row));
-            found.truncate(k);
-        }
-        Ok(found)
-    }
-
-    fn hit(&self, number: usize, score: f32) -> Result<Hit, StageError> {
-        let document = self.keywords.document(number)?;
-        Ok(Hit {
-            id: document.id.clone(),
-            score,
-            text: document.captions.first().cloned().unwrap_or_default(),
-            image: format!("{}/{}", document.data, document.source),
-            document,
-        })
     }
 }
 
-impl AboutIndex {
-    fn open(folder: &Path) -> Result<Self, StageError> {
-        let path = folder.join(ABOUT_FILE);
-        let json = std::fs::read(&path).map_err(StoreError::io(&path))?;
-        let parsed = serde_json::from_slice(&json);
-        Ok(parsed.map_err(|error| IndexError::Broken { path, reason: error.to_string() })?)
+impl Hit {
+    fn new(document: Document, score: f32, keywords: Option<f32>, vectors: Option<f32>) -> Self {
+        let image = match document.source.as_str() {
+            "" => String::new(),
+            source => format!("{}/{source}", document.data),
+        };
+        let text = document.captions.first().cloned().unwrap_or_default();
+        Self { id: document.id.clone(), score, keywords, vectors, text, image, document }
     }
-
-    /// Writes the description and the dictionary it speaks of.
-    pub(super) fn save(&self, folder: &Path, dictionary: Option<&str>) -> Result<(), StageError> {
-        if let Some(words) = dictionary {
-            write_whole(&folder.join(DICTIONARY_FILE), words.as_bytes())?;
-        }
-        let json = serde_json::to_vec_pretty(self).map_err(|error| StageError::internal(error.to_string()))?;
-        Ok(write_whole(&folder.join(ABOUT_FILE), &json)?)
-    }
-}
-
-/// The dictionary beside an index, which must be the one that its captions were cut with.
-fn open_dictionary(folder: &Path, expected: &AboutDictionary) -> Result<UserDictionary, StageError> {
-    let path = folder.join(DICTIONARY_FILE);
-    let words = std::fs::read_to_string(&path).map_err(StoreError::io(&path))?;
-    let dictionary = UserDictionary::parse(&words)?;
-    if dictionary.digest == expected.digest {
-        return Ok(dictionary);
-    }
-    let named = |version: &Option<String>| version.as_deref().map_or(String::new(), |name| format!(" ({name})"));
-    let (found, built) = (named(&dictionary.version), named(&expected.version));
-    let reason = format!("the dictionary{found} is not the one it was built with{built}");
-    Err(IndexError::Broken { path, reason }.into())
 }

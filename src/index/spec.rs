@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::FusionSpec;
 
-/// Builds a hybrid index over the images of an embedding stage and their captions.
+/// Builds a hybrid index over the images of an embedding stage with their captions, and over its texts.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct IndexSpec {
@@ -20,6 +20,13 @@ pub struct IndexSpec {
     /// How the lists of both sides become one.
     #[serde(default)]
     pub fusion: FusionSpec,
+    /// Whether texts can be found too, not only images.
+    #[serde(default = "default_texts")]
+    pub texts: bool,
+}
+
+fn default_texts() -> bool {
+    true
 }
 
 /// Inputs of an index stage.

@@ -11,7 +11,7 @@ use super::{FUSION_DEPTH, IndexError, Searcher};
 use crate::data::{ItemKind, Split};
 use crate::embed::EmbeddingSummary;
 use crate::ingest::Dataset;
-use crate::stage::StageError;
+use crate::stage::{StageContext, StageError};
 
 /// Queries of one data set that are asked, evenly spread.
 const QUERIES: usize = 1_000;
@@ -30,21 +30,22 @@ pub struct AboutTuning {
 
 /// Where the vectors of an index come from.
 pub struct TuningSource<'a> {
+    pub context: &'a StageContext<'a>,
     pub summary: &'a EmbeddingSummary,
     /// Folder of the embeddings.
     pub folder: &'a Path,
     /// Id of the indexed model.
     pub model: &'a str,
-    pub datasets: &'a [(String, Dataset)],
 }
 
 /// Finds the weight with the highest mean reciprocal rank, every query without its own caption among the keywords.
 pub fn tune(searcher: &Searcher, source: &TuningSource<'_>) -> Result<AboutTuning, StageError> {
     let mut queries = Vec::new();
     let mut data = Vec::new();
-    for (name, dataset) in source.datasets {
+    for name in &source.summary.data {
         let before = queries.len();
-        ask(searcher, source, name, dataset, &mut queries)?;
+        let dataset = Dataset::open(&source.context.input(name)?.sealed)?;
+        ask(searcher, source, name, &dataset, &mut queries)?;
         if queries.len() > before {
             data.push(name.clone());
         }

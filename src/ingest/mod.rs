@@ -51,7 +51,7 @@ use crate::store::{DigestCache, SourceFolder};
 pub use audit::{Audit, AuditNeeds, AuditSpec, Leak, Leaks, OnLeak};
 pub use chinese_clip::file_rows;
 pub use dataset::{Dataset, Pair, Text};
-pub use decode::{JpegHeader, decode, decode_jpeg_rows, decode_region, read_jpeg_header};
+pub use decode::{JpegHeader, decode, decode_jpeg_rows, decode_region, inspect, read_jpeg_header};
 pub use difference::{Difference, difference};
 pub use error::IngestError;
 pub use export::{ExportFormat, Exported, export};

@@ -3,7 +3,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use crate::data::{ArtifactKey, ArtifactKind, Manifest, Release, Split};
+use crate::data::{ArtifactKey, ArtifactKind, ItemKind, Manifest, Release, Split};
 use crate::embed::EmbeddingSummary;
 use crate::index::Searcher;
 use crate::ingest::Dataset;
@@ -168,27 +168,34 @@ impl Whole<'_> {
         Ok(())
     }
 
-    /// One row per image, by the release's model.
+    /// One row per image, and per text unless they were left out, by the release's model.
     fn index(&self, key: &ArtifactKey, problems: &mut Vec<String>) -> Result<(), StageError> {
         let sealed = open_artifact(self.store, key)?;
         let about = Searcher::open(&sealed.folder)?.about().clone();
         if !self.artifacts.values().any(|key| **key == about.model) {
             problems.push(format!("it was built with {}, which is not part of the release", about.model));
         }
-        let mut images = 0;
+        let (mut images, mut texts) = (0, 0);
         for (_, key) in self.artifacts.iter().filter(|(_, key)| sealed.manifest.uses(key)) {
             if key.kind == ArtifactKind::Embeddings {
                 let folder = open_artifact(self.store, key)?.folder;
                 let summary = EmbeddingSummary::open(&folder)?;
-                let of_model = summary.files.iter().filter(|file| {
-                    file.kind == crate::data::ItemKind::Image
-                        && summary.models.iter().any(|m| m.id == file.model && m.fingerprint == about.model.fingerprint)
-                });
-                images += of_model.map(|file| file.rows).sum::<usize>();
+                let is_own = |model: &str| {
+                    summary.models.iter().any(|m| m.id == model && m.fingerprint == about.model.fingerprint)
+                };
+                for file in summary.files.iter().filter(|file| is_own(&file.model)) {
+                    match file.kind {
+                        ItemKind::Image => images += file.rows,
+                        ItemKind::Text => texts += file.rows,
+                    }
+                }
             }
         }
         if images != about.rows {
             problems.push(format!("{} rows for {images} embedded images", about.rows));
+        }
+        if about.texts != 0 && texts != about.texts {
+            problems.push(format!("{} rows for {texts} embedded texts", about.texts));
         }
         Ok(())
     }

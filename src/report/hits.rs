@@ -15,10 +15,11 @@ pub fn render_hits(query: &str, hits: &[HitFacts], gallery: &Gallery) -> String 
     body.push_str("<ol class=\"hits\">\n");
     for hit in hits {
         let text = escape(&hit.text);
-        let picture = hit.picture.and_then(|picture| gallery.url(picture)).unwrap_or_default();
+        let picture = hit.picture.and_then(|picture| gallery.url(picture));
+        let picture = picture.map_or(String::new(), |url| format!("<img src=\"{url}\" alt=\"{text}\">"));
         let _ = writeln!(
             body,
-            "<li class=\"hit\"><img src=\"{picture}\" alt=\"{text}\"><b lang=\"zh\">{text}</b> <span class=\"soft\">{} {} {:.4}</span></li>",
+            "<li class=\"hit\">{picture}<b lang=\"zh\">{text}</b> <span class=\"soft\">{} {} {:.4}</span></li>",
             escape(&hit.id),
             escape(&hit.split),
             hit.score

@@ -36,13 +36,14 @@ pub use facts::{
 pub use gallery::{Gallery, PictureId};
 pub use gather::thumbnail;
 pub use hits::render_hits;
-pub use html::render_html;
+pub use html::{STYLE, render_html};
 pub use json::render_json;
 pub use map::{MAP_POINTS, StageVectors, draw_maps, principal_components, spread, tsne};
 pub use markdown::{render_markdown, score_table};
 pub use quality::{LeakFacts, SheetItem, contact_sheet, render_contact_sheet};
 pub use rates::render_rates;
 pub use spec::{ReportNeeds, ReportSpec};
+pub use svg::escape;
 
 /// Version of the stage's results.
 pub const VERSION: u32 = 5;

@@ -236,6 +236,21 @@ def opened(browser):
     return {"unfolded, no sideways scrolling": wide}
 
 
+def report_results(results, columns):
+    """Prints a table; 1 if something is wrong."""
+    print(f"{'check':36}" + "".join(f"{column:>12}" for column in columns))
+    failed = False
+    for check, by_column in results.items():
+        cells = ["–" if column not in by_column else "ok" if not by_column[column] else f"{len(by_column[column])} wrong" for column in columns]
+        print(f"{check:36}" + "".join(f"{cell:>12}" for cell in cells))
+    for check, by_column in results.items():
+        for column, wrong in by_column.items():
+            for one in (wrong or [])[:3]:
+                failed = True
+                print(f"{check}, {column}: {one}")
+    return int(failed)
+
+
 def main():
     options = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     options.add_argument("report", type=pathlib.Path)
@@ -263,17 +278,7 @@ def main():
                     results.setdefault(check, {})[column] = wrong
     finally:
         browser.close()
-    print(f"{'check':36}" + "".join(f"{column:>12}" for column in columns))
-    failed = False
-    for check, by_column in results.items():
-        cells = ["–" if column not in by_column else "ok" if not by_column[column] else f"{len(by_column[column])} wrong" for column in columns]
-        print(f"{check:36}" + "".join(f"{cell:>12}" for cell in cells))
-    for check, by_column in results.items():
-        for column, wrong in by_column.items():
-            for one in (wrong or [])[:3]:
-                failed = True
-                print(f"{check}, {column}: {one}")
-    return int(failed)
+    return report_results(results, columns)
 
 
 if __name__ == "__main__":

@@ -11,3 +11,4 @@ mod run;
 mod search;
 mod secrets;
 mod telemetry;
+mod serve;

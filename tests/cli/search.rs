@@ -90,6 +90,87 @@ fn a_condition_leaves_images_out_and_a_page_shows_what_was_found() {
 }
 
 #[test]
+fn texts_are_found_by_texts_and_by_images() {
+    let workspace = published();
+    let search = |arguments: &[&str]| {
+        let all = [&["search", "--in", "texts", "--json"], arguments].concat();
+        workspace.tuwen(&all).succeeds().json()["hits"].as_array().unwrap().clone()
+    };
+    let caption = "黑色碳纤维材料表面";
+    let by_words = search(&["--text", "碳纖維", "--mode", "text", "--k", "3"]);
+    assert_eq!(by_words.len(), 3);
+    for hit in &by_words {
+        assert!(hit["text"].as_str().unwrap().contains("纤维") && hit["id"].as_str().unwrap().starts_with("surfaces/"));
+        assert!(hit["keywords"] == hit["score"] && hit["vectors"].is_null(), "{hit}");
+        assert!(hit["image"].as_str().unwrap().starts_with("surfaces/"), "{hit}");
+    }
+    let by_vector = search(&["--text", caption, "--mode", "vector", "--k", "2"]);
+    assert_eq!(by_vector[0]["text"], caption);
+    assert!((by_vector[0]["score"].as_f64().unwrap() - 1.0).abs() < 1e-4, "a text is nearest to itself");
+    let fused = search(&["--text", caption, "--k", "4"]);
+    assert_eq!((fused.len(), fused[0]["text"].as_str()), (4, Some(caption)));
+    assert!(fused[0]["keywords"].as_f64().unwrap() > 0.0 && fused[0]["vectors"].as_f64().unwrap() > 0.99);
+    let image = "surfaces/images/carbon_fibre_black_1.jpg";
+    let by_image = search(&["--image", image, "--k", "5"]);
+    assert_eq!(by_image.len(), 5);
+    for hit in &by_image {
+        assert!(hit["vectors"] == hit["score"] && hit["keywords"].is_null(), "an image has no keywords: {hit}");
+    }
+    workspace.tuwen(&["search", "--image", image, "--in", "texts", "--mode", "text"]).fails(65, &["needs a text"]);
+    let all = |condition: &str| search(&["--text", "x", "--mode", "vector", "--k", "500", "--where", condition]).len();
+    let (long, short) = (all("tokens > 8"), all("tokens <= 8"));
+    assert!(long > 0 && short > 0, "{long} {short}");
+    assert_eq!(long + short, all("tokens > 0"));
+    let unlabelled = search(&["--text", "x", "--mode", "vector", "--k", "500", "--where", "split = 'test'"]);
+    assert!(unlabelled.iter().any(|hit| hit["image"] == ""), "the test split of `muge` has no labels");
+}
+
+#[test]
+fn small_pictures_are_written_and_their_paths_shown() {
+    let workspace = published();
+    let arguments = ["search", "--text", "碳纤维", "--k", "3", "--thumbnails", "small"];
+    let table = workspace.tuwen(&arguments).succeeds().stdout;
+    let json = workspace.tuwen(&[&arguments[..], &["--json"]].concat()).succeeds().json();
+    for (hit, line) in json["hits"].as_array().unwrap().iter().zip(table.lines()) {
+        let path = hit["thumbnail"].as_str().unwrap();
+        assert!(line.contains(path) && path.starts_with("small/"), "{line}");
+        let bytes = std::fs::read(workspace.path(path)).unwrap();
+        assert!(bytes.starts_with(&[0xFF, 0xD8]), "a JPEG");
+        let (picture, _) = tuwen::ingest::decode(&bytes).unwrap();
+        assert_eq!(picture.width.max(picture.height), 128);
+    }
+    let plain = workspace.tuwen(&["search", "--text", "碳纤维", "--json"]).succeeds().json();
+    assert!(plain["hits"][0].get("thumbnail").is_none());
+    let arguments =
+        ["search", "--text", "x", "--in", "texts", "--mode", "vector", "--k", "500", "--where", "split = 'test'"];
+    let json = workspace.tuwen(&[&arguments[..], &["--thumbnails", "of-texts", "--json"]].concat()).succeeds().json();
+    let hits = json["hits"].as_array().unwrap();
+    assert!(hits.iter().all(|hit| hit["thumbnail"].is_null() == (hit["image"] == "")));
+    let written = hits.iter().filter(|hit| !hit["thumbnail"].is_null()).count();
+    assert_eq!(crate::support::files_below(&workspace.path("of-texts")).len(), written);
+    workspace.tuwen(&[&arguments[..], &["--html", "texts.html"]].concat()).succeeds();
+    assert!(!workspace.read("texts.html").contains("src=\"\""), "no picture, no frame for one");
+}
+
+#[test]
+fn an_index_without_texts_says_how_to_get_them() {
+    let workspace = Workspace::new();
+    workspace.write_surfaces();
+    let pipeline = "kind: Pipeline\nversion: 1\nname: small\nstages:
+  - { id: surfaces, kind: ingest, source: { format: folder, root: surfaces, captions: captions.csv } }
+  - { id: base, kind: model, preset: ViT-tiny-16 }
+  - { id: vectors, kind: embed, needs: { models: [base], data: [surfaces] } }
+  - { id: index, kind: index, needs: { embeddings: vectors, model: base }, texts: false }
+";
+    workspace.write("pipeline.yaml", pipeline);
+    workspace.tuwen(&["run", "pipeline.yaml", "--quiet"]).succeeds();
+    workspace.tuwen(&["search", "--text", "碳纤维"]).succeeds();
+    workspace.tuwen(&["search", "--text", "碳纤维", "--in", "texts"]).fails(65, &["texts: true"]);
+    workspace.tuwen(&["verify"]).succeeds();
+    workspace.tuwen(&["report"]).fails(66, &["no report", "stage of kind report"]);
+}
+
+#[test]
 fn images_are_classified_by_the_names_of_their_classes() {
     let workspace = Workspace::with_pipeline();
     workspace.tuwen(&["run", "pipeline.yaml", "--quiet", "--until", "first"]).succeeds();

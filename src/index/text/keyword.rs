@@ -15,18 +15,19 @@ use crate::store::StoreError;
 /// Name of the tokenizer of both fields.
 pub(super) const JOINED: &str = "joined";
 
-/// An indexed image.
+/// An indexed image or text.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Document {
-    /// `dataset/image_id`.
+    /// `dataset/image_id` or `dataset/text_id`.
     pub id: String,
     /// Id of the data set's stage.
     pub data: String,
+    /// The image, or the first image of a text, empty if it has none.
     pub image_id: String,
     pub split: Split,
     /// Where the image came from, e.g. `train_imgs.tsv:3` or a file name.
     pub source: String,
-    /// Captions, the first one for display.
+    /// Captions, the first one for display; of a text itself alone.
     pub captions: Vec<String>,
 }
 

@@ -1,4 +1,4 @@
-//! Writes the tantivy index: one document per image, in one segment, so that ties fall to document order.
+//! Writes the tantivy index: one document per image or text, in one segment, so that ties fall to document order.
 use std::path::Path;
 
 use rayon::prelude::*;

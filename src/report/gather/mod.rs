@@ -18,10 +18,10 @@ use super::facts::{
 use super::gallery::{Gallery, PictureId};
 use super::quality::{contact_sheet, leak_facts};
 use super::{Against, PUBLISHED_SCORES, ReportSpec};
-use crate::data::{ArtifactKind, Split};
+use crate::data::{ArtifactKind, ItemKind, Split};
 use crate::embed::{EmbeddingSummary, encode_texts};
 use crate::evaluate::{Score, judge_outcomes, read_attribution, read_outcomes, read_rankings, read_scores};
-use crate::index::{Query, SearchMode, Searcher};
+use crate::index::{Query, SearchMode, SearchOptions, Searcher};
 use crate::ingest::{Dataset, Leaks, Statistics};
 use crate::model::{Checkpoint, Encoder, Precision};
 use crate::stage::{Input, StageContext, StageError};
@@ -262,7 +262,8 @@ fn search(
         let vector = encode_texts(&encoder, &[text])?;
         let query = Query { text: Some(text), vector: Some((&vector, &key)) };
         let mut hits = Vec::new();
-        for hit in searcher.search(query, SearchMode::Hybrid, HITS, None)? {
+        let options = SearchOptions { among: ItemKind::Image, mode: SearchMode::Hybrid, k: HITS, allowed: None };
+        for hit in searcher.search(query, &options)? {
             let document = &hit.document;
             hits.push(HitFacts {
                 id: hit.id.clone(),

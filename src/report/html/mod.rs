@@ -26,6 +26,7 @@ use pictures::Pictures;
 
 pub(super) use charts::figure;
 pub(super) use forgetting::sign;
+pub use page::STYLE;
 pub(super) use page::shell;
 pub(super) use table::{Table, number, td};
 pub(super) use words::{chinese, p_value, percent, points, thousands};

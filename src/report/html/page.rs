@@ -5,7 +5,8 @@ use super::super::facts::ReportFacts;
 use super::super::svg::escape;
 use super::pictures::Pictures;
 
-const STYLE: &str = include_str!("../style.css");
+/// Colours and shapes of every page.
+pub const STYLE: &str = include_str!("../style.css");
 /// Runs the map and opens what is folded before printing.
 pub(super) const SCRIPT: &str = include_str!("script.js");
 /// SHA-256 of [`SCRIPT`], base64: the only script that a browser runs on the page, whatever a caption says.
