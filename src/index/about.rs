@@ -4,7 +4,7 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 
 use super::text::UserDictionary;
-use super::{AboutTuning, AnalyzerKind, Fusion, IndexError};
+use super::{AboutTuning, AnalyzerKind, Fusion, IndexError, VERSION};
 use crate::data::ArtifactKey;
 use crate::stage::StageError;
 use crate::store::{StoreError, write_whole};
@@ -51,8 +51,12 @@ impl AboutIndex {
     pub(super) fn open(folder: &Path) -> Result<Self, StageError> {
         let path = folder.join(ABOUT_FILE);
         let json = std::fs::read(&path).map_err(StoreError::io(&path))?;
-        let parsed = serde_json::from_slice(&json);
-        Ok(parsed.map_err(|error| IndexError::Broken { path, reason: error.to_string() })?)
+        let broken = |reason: String| IndexError::Broken { path: path.clone(), reason };
+        let value: serde_json::Value = serde_json::from_slice(&json).map_err(|error| broken(error.to_string()))?;
+        if value["version"] != VERSION {
+            return Err(broken(format!("it has version {}, this program reads {VERSION}", value["version"])).into());
+        }
+        Ok(serde_json::from_value(value).map_err(|error| broken(error.to_string()))?)
     }
 
     /// Writes the description and the dictionary it speaks of.

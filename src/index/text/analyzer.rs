@@ -94,6 +94,11 @@ pub fn for_each_gram(normal: &str, mut take: impl FnMut(&str)) {
     });
 }
 
+/// How many letters and digits a text in its normal form has.
+pub fn count_letters(normal: &str) -> usize {
+    normal.chars().filter(|character| is_letter_or_digit(*character)).count()
+}
+
 /// Calls `take` with the byte range of every letter or digit.
 fn for_each_character(normal: &str, mut take: impl FnMut(usize, usize)) {
     for (start, character) in normal.char_indices() {

@@ -38,6 +38,23 @@ impl<'a> Cursor<'a> {
         self.postings.docs().get(self.place).copied().unwrap_or(TERMINATED)
     }
 
+    /// No document of a window gets more.
+    pub fn bound_in(&self, window: usize) -> f64 {
+        self.frequent.as_ref().map_or(self.bound, |frequent| f64::from(self.weight * frequent.most[window]))
+    }
+
+    /// Goes on to the first document that is not before `document`.
+    pub fn seek(&mut self, document: u32) {
+        if self.document() < document {
+            let documents = self.postings.docs();
+            if documents.last().is_some_and(|last| *last >= document) {
+                self.place = first_from(documents, self.place, document);
+            } else {
+                self.place = self.postings.seek(document);
+            }
+        }
+    }
+
     /// Calls `take` with every document before `end` and what it gets, and stops at the first that is not.
     pub fn take_before(&mut self, end: u32, mut take: impl FnMut(u32, f32)) {
         loop {
@@ -58,7 +75,7 @@ impl<'a> Cursor<'a> {
         }
     }
 
-    /// What `document` gets, if it has the term. Documents are asked for in order, and none is taken from here afterwards.
+    /// What `document` gets, if it has the term. Documents are asked for in order.
     #[inline]
     pub fn score_of(&mut self, document: u32) -> Option<f32> {
         let length = self.lengths[document as usize];
@@ -66,15 +83,7 @@ impl<'a> Cursor<'a> {
             let frequency = frequent.frequency(document);
             return (frequency > 0).then(|| self.weight * self.saturation.of(length, frequency));
         }
-        let here = self.document();
-        if here < document {
-            let documents = self.postings.docs();
-            if documents.last().is_some_and(|last| *last >= document) {
-                self.place = first_from(documents, self.place, document);
-            } else {
-                self.place = self.postings.seek(document);
-            }
-        }
+        self.seek(document);
         if self.document() != document {
             return None;
         }

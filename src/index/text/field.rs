@@ -89,7 +89,7 @@ impl ScoredField {
         if known.is_some() {
             return Ok(known);
         }
-        let read = Arc::new(FrequentTerm::read(self.block_postings(info)?, self.lengths.len()));
+        let read = Arc::new(FrequentTerm::read(self.block_postings(info)?, &self.lengths, &self.saturation));
         if let Ok(mut terms) = self.frequent.write() {
             terms.insert(ordinal, read.clone());
         }

@@ -8,6 +8,7 @@ use tantivy::{DocAddress, Index, Searcher, TantivyDocument, TantivyError};
 use super::cursor::Cursor;
 use super::field::{ScoredField, read_bounds};
 use super::maxscore::best;
+use super::order::DocumentOrder;
 use crate::data::Split;
 use crate::index::IndexError;
 use crate::store::StoreError;
@@ -38,6 +39,7 @@ pub struct KeywordIndex {
     fields: Fields,
     terms: ScoredField,
     grams: Option<ScoredField>,
+    order: DocumentOrder,
 }
 
 /// The fields of a document.
@@ -72,7 +74,8 @@ impl KeywordIndex {
         };
         let terms = open(fields.terms)?;
         let grams = fields.grams.map(open).transpose()?;
-        Ok(Self { path: path.to_owned(), searcher, fields, terms, grams })
+        let order = DocumentOrder::open(path, segment.max_doc())?;
+        Ok(Self { path: path.to_owned(), searcher, fields, terms, grams, order })
     }
 
     /// Document numbers and BM25 scores of the best `k`, best first, equal scores in document order. A document needs any
@@ -92,14 +95,14 @@ impl KeywordIndex {
         if let Some(field) = self.grams.as_ref().filter(|_| gram_weight > 0.0) {
             add_cursors(&mut cursors, field, grams, gram_weight).map_err(keyword_error(&self.path))?;
         }
-        Ok(best(cursors, k))
+        Ok(best(cursors, k, &self.order.numbers))
     }
 
     /// The document of a number.
     pub fn document(&self, number: usize) -> Result<Document, IndexError> {
-        let address = DocAddress::new(0, u32::try_from(number).unwrap_or(u32::MAX));
-        let row: TantivyDocument = self.searcher.doc(address).map_err(keyword_error(&self.path))?;
         let broken = |reason: &str| IndexError::Broken { path: self.path.clone(), reason: reason.to_owned() };
+        let place = self.order.place(number).ok_or_else(|| broken("it has fewer documents than the vectors"))?;
+        let row: TantivyDocument = self.searcher.doc(DocAddress::new(0, place)).map_err(keyword_error(&self.path))?;
         let value = row.get_first(self.fields.record).ok_or_else(|| broken("a document has no record"))?;
         let json = value.as_str().ok_or_else(|| broken("a record is not text"))?;
         serde_json::from_str(json).map_err(|error| broken(&error.to_string()))
@@ -149,37 +152,9 @@ mod tests {
     use tantivy::collector::TopDocs;
     use tantivy::query::{BooleanQuery, BoostQuery, Occur, Query, TermQuery};
 
+    use super::super::tests::{captions, index};
     use super::*;
-    use crate::index::{Analyzer, AnalyzerKind, grams, write_keywords};
-
-    /// 3,000 captions of up to 12 characters, some much more frequent than others.
-    fn captions() -> Vec<String> {
-        let characters: Vec<char> = ('\u{4E00}'..='\u{4E3F}').collect();
-        let mut state = 7u64;
-        let mut next = |below: u64| {
-            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-            (state >> 33) % below
-        };
-        let caption = |_| (0..=next(12)).map(|_| characters[(next(8) * next(9)) as usize]).collect();
-        (0..3_000).map(caption).collect()
-    }
-
-    fn index(captions: &[String]) -> (tempfile::TempDir, KeywordIndex) {
-        let folder = tempfile::tempdir().unwrap();
-        let analyzer = Analyzer::new(AnalyzerKind::Unigram, true, None).unwrap();
-        let document = |(row, caption): (usize, &String)| Document {
-            id: format!("made/{row}"),
-            data: "made".to_owned(),
-            image_id: row.to_string(),
-            split: Split::Train,
-            source: String::new(),
-            captions: vec![caption.clone()],
-        };
-        let documents: Vec<Document> = captions.iter().enumerate().map(document).collect();
-        write_keywords(folder.path(), &analyzer, true, &documents).unwrap();
-        let index = KeywordIndex::open(folder.path()).unwrap();
-        (folder, index)
-    }
+    use crate::index::grams;
 
     fn tantivy_finds(index: &KeywordIndex, terms: &[String], grams: &[String], weight: f32) -> Vec<(usize, f32)> {
         let (mine, second) = (index.fields.terms, index.fields.grams.unwrap());
@@ -190,12 +165,15 @@ mod tests {
         });
         let query = BooleanQuery::new(clauses.collect());
         let found = index.searcher.search(&query, &TopDocs::with_limit(20).order_by_score()).unwrap();
-        found.into_iter().map(|(score, address)| (address.doc_id as usize, score)).collect()
+        found
+            .into_iter()
+            .map(|(score, address)| (index.order.numbers[address.doc_id as usize] as usize, score))
+            .collect()
     }
 
     #[test]
     fn lists_are_those_of_tantivy_but_for_rounding() {
-        let captions = captions();
+        let captions = captions(3_000);
         let (_folder, index) = index(&captions);
         for query in captions.iter().step_by(37) {
             let (terms, grams) = (query.chars().map(String::from).collect::<Vec<_>>(), grams(query));
@@ -211,34 +189,5 @@ mod tests {
                 }
             }
         }
-    }
-
-    #[test]
-    fn the_first_k_are_the_beginning_of_a_longer_list_and_ties_stand_in_document_order() {
-        let captions: Vec<String> = (0..5_000).map(|row| ["红心", "红", "蓝天红"][row % 3].to_owned()).collect();
-        let (_folder, index) = index(&captions);
-        let terms = ["红".to_owned(), "蓝".to_owned()];
-        let all = index.search(&terms, &[], 0.0, 5_000).unwrap();
-        assert_eq!(all.len(), 5_000);
-        assert!(all.windows(2).all(|pair| pair[0].1 > pair[1].1 || pair[0].1 == pair[1].1 && pair[0].0 < pair[1].0));
-        for k in [0, 1, 10, 2_000] {
-            assert_eq!(index.search(&terms, &[], 0.0, k).unwrap(), all[..k]);
-        }
-    }
-
-    #[test]
-    fn a_term_that_no_document_has_finds_nothing_and_a_document_is_read_by_number() {
-        let (_folder, index) = index(&["红心".to_owned(), "蓝天".to_owned()]);
-        assert_eq!(index.search(&["绿".to_owned()], &[], 0.5, 10).unwrap(), []);
-        assert_eq!(index.document(1).unwrap().captions, ["蓝天"]);
-        assert!(index.document(2).is_err());
-    }
-
-    #[test]
-    fn bounds_of_another_index_are_refused() {
-        let (folder, _) = index(&["红心".to_owned()]);
-        std::fs::write(folder.path().join("terms.bounds"), [0; 4]).unwrap();
-        let refused = KeywordIndex::open(folder.path()).err().unwrap().to_string();
-        assert!(refused.contains("terms.bounds: not an index of this version"), "{refused}");
     }
 }

@@ -2,51 +2,48 @@
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
-use tantivy::TERMINATED;
-
 use super::cursor::Cursor;
 
 /// Documents whose scores are added up at a time; their sums stay in the first-level cache.
-const WINDOW: usize = 2_048;
+pub const WINDOW: usize = 2_048;
 
-/// Document numbers and scores of the best `k`, best first, equal scores in document order.
+/// Document numbers and scores of the best `k`, best first, equal scores in order of the numbers, which are given by place.
 ///
 /// What a term gives is a 32-bit float and sums are 64-bit, so they are exact and do not depend on the order of the terms.
-pub fn best(mut cursors: Vec<Cursor<'_>>, k: usize) -> Vec<(usize, f32)> {
+pub fn best(mut cursors: Vec<Cursor<'_>>, k: usize, numbers: &[u32]) -> Vec<(usize, f32)> {
     cursors.sort_by(|a, b| a.bound.total_cmp(&b.bound));
-    let bounds: Vec<f64> = cursors
-        .iter()
-        .scan(0.0, |sum, cursor| {
-            *sum += cursor.bound;
-            Some(*sum)
-        })
-        .collect();
+    let mut bounds = vec![0.0; cursors.len()];
     let mut best = Best::new(k);
     let mut window = Window::new();
-    loop {
-        // Documents with none but these terms cannot be among the best any more.
-        let optional = bounds.partition_point(|bound| *bound <= best.threshold);
-        let (lesser, needed) = cursors.split_at_mut(optional);
-        let Some(start) = needed.iter().map(Cursor::document).min().filter(|start| *start != TERMINATED) else {
-            return best.into_list();
-        };
-        window.start = start;
-        for cursor in needed {
-            window.add(cursor);
+    for place in 0..numbers.len().div_ceil(WINDOW) {
+        let mut sum = 0.0;
+        for (bound, cursor) in bounds.iter_mut().zip(&cursors) {
+            sum += cursor.bound_in(place);
+            *bound = sum;
         }
-        window.drain(|document, sum| complete(lesser, &bounds, document, sum, &mut best));
+        // Documents of the window with none but these terms cannot be among the best any more.
+        let optional = bounds.partition_point(|bound| *bound < best.threshold);
+        let (lesser, needed) = cursors.split_at_mut(optional);
+        window.start = (place * WINDOW) as u32;
+        needed.iter_mut().for_each(|cursor| window.add(cursor));
+        window.drain(|document, sum| {
+            if let Some(sum) = complete(lesser, &bounds, document, sum, best.threshold) {
+                best.offer(numbers[document as usize], sum);
+            }
+        });
     }
+    best.into_list()
 }
 
-/// Adds what the lesser terms give to a document while it can still be among the best.
-fn complete(lesser: &mut [Cursor<'_>], bounds: &[f64], document: u32, mut sum: f64, best: &mut Best) {
+/// Adds what the lesser terms give to a document; none if it stays below the threshold.
+fn complete(lesser: &mut [Cursor<'_>], bounds: &[f64], document: u32, mut sum: f64, threshold: f64) -> Option<f64> {
     for (cursor, bound) in lesser.iter_mut().zip(bounds).rev() {
-        if sum + bound <= best.threshold {
-            return;
+        if sum + bound < threshold {
+            return None;
         }
         sum += cursor.score_of(document).map_or(0.0, f64::from);
     }
-    best.offer(document, sum);
+    Some(sum)
 }
 
 /// Sums of the documents from `start` on.
@@ -63,6 +60,7 @@ impl Window {
     }
 
     fn add(&mut self, cursor: &mut Cursor<'_>) {
+        cursor.seek(self.start);
         cursor.take_before(self.start.saturating_add(WINDOW as u32), |document, score| {
             let place = (document - self.start) as usize;
             self.sums[place] += f64::from(score);
@@ -85,8 +83,9 @@ impl Window {
 /// The best documents so far. Scores are positive, so their bits sort as they do.
 struct Best {
     k: usize,
+    /// On top the worst: of equal scores the one with the greatest number.
     heap: BinaryHeap<Reverse<(u64, Reverse<u32>)>>,
-    /// A document must have more than this to come in; documents arrive in order, so an equal one is too late.
+    /// A document with less than this cannot come in.
     threshold: f64,
 }
 
@@ -95,14 +94,16 @@ impl Best {
         Self { k, heap: BinaryHeap::new(), threshold: 0.0 }
     }
 
-    fn offer(&mut self, document: u32, score: f64) {
-        if score <= self.threshold {
+    fn offer(&mut self, number: u32, score: f64) {
+        if score <= 0.0 {
             return;
         }
-        if self.heap.len() == self.k {
-            self.heap.pop();
+        let entry = Reverse((score.to_bits(), Reverse(number)));
+        if self.heap.len() < self.k {
+            self.heap.push(entry);
+        } else if let Some(mut worst) = self.heap.peek_mut().filter(|worst| entry < **worst) {
+            *worst = entry;
         }
-        self.heap.push(Reverse((score.to_bits(), Reverse(document))));
         if self.heap.len() == self.k
             && let Some(Reverse((bits, _))) = self.heap.peek()
         {
@@ -112,7 +113,7 @@ impl Best {
 
     fn into_list(self) -> Vec<(usize, f32)> {
         let sorted = self.heap.into_sorted_vec();
-        let pair = |Reverse((bits, Reverse(document)))| (document as usize, f64::from_bits(bits) as f32);
+        let pair = |Reverse((bits, Reverse(number)))| (number as usize, f64::from_bits(bits) as f32);
         sorted.into_iter().map(pair).collect()
     }
 }

@@ -10,6 +10,9 @@ mod keyword;
 mod keyword_leg;
 mod maxscore;
 mod normal;
+mod order;
+#[cfg(test)]
+mod tests;
 mod writer;
 
 pub use analyzer::{Analysis, Analyzer, grams};

@@ -1,14 +1,15 @@
-//! Writes the tantivy index: one document per image or text, in one segment, so that ties fall to document order.
+//! Writes the tantivy index: one document per image or text, in one segment, short documents first.
 use std::path::Path;
 
 use rayon::prelude::*;
 use tantivy::directory::MmapDirectory;
 use tantivy::{Index, IndexBuilder, IndexSettings, TantivyDocument};
 
-use super::analyzer::{Analyzer, for_each_gram};
+use super::analyzer::{Analyzer, count_letters, for_each_gram};
 use super::field::{ScoredField, write_bounds};
 use super::joined::{JoinedTerms, push_term};
 use super::keyword::{Document, Fields, JOINED, bounds_file, keyword_error};
+use super::order::DocumentOrder;
 use crate::index::IndexError;
 use crate::store::StoreError;
 
@@ -24,7 +25,7 @@ struct Row {
     record: Result<String, serde_json::Error>,
 }
 
-/// Writes `documents` in order below `path`; a document's number is its position. With `grams` there is a second field
+/// Writes `documents` below `path`; a document's number is its position in the slice. With `grams` there is a second field
 /// of characters and pairs of neighbours.
 pub fn write_keywords(path: &Path, analyzer: &Analyzer, grams: bool, documents: &[Document]) -> Result<(), IndexError> {
     let keyword = keyword_error(path);
@@ -38,8 +39,10 @@ pub fn write_keywords(path: &Path, analyzer: &Analyzer, grams: bool, documents: 
         tokenizers
     });
     let mut writer = index.single_segment_index_writer(directory, WRITER_BYTES).map_err(&keyword)?;
-    let mut chunks = documents.chunks(CHUNK);
-    let mut rows = cut(analyzer, grams, chunks.next().unwrap_or_default());
+    let order = order(analyzer, documents);
+    let mut chunks = order.numbers.chunks(CHUNK);
+    let mut cut_next = || cut(analyzer, grams, documents, chunks.next().unwrap_or_default());
+    let mut rows = cut_next();
     while !rows.is_empty() {
         let (written, next) = rayon::join(
             || -> Result<(), IndexError> {
@@ -58,13 +61,14 @@ pub fn write_keywords(path: &Path, analyzer: &Analyzer, grams: bool, documents: 
                 }
                 Ok(())
             },
-            || cut(analyzer, grams, chunks.next().unwrap_or_default()),
+            &mut cut_next,
         );
         written?;
         rows = next;
     }
     let index = writer.finalize().map_err(&keyword)?;
-    write_bounds_of(path, &index, &fields)
+    write_bounds_of(path, &index, &fields)?;
+    order.save(path)
 }
 
 /// What the search needs to pass over documents: the most that each term can give.
@@ -80,8 +84,17 @@ fn write_bounds_of(path: &Path, index: &Index, fields: &Fields) -> Result<(), In
     Ok(())
 }
 
-fn cut(analyzer: &Analyzer, grams: bool, documents: &[Document]) -> Vec<Row> {
-    documents.par_iter().with_min_len(64).map(|document| row(analyzer, grams, document)).collect()
+/// Short documents first; letters and digits are counted sooner than terms and come to nearly the same order.
+fn order(analyzer: &Analyzer, documents: &[Document]) -> DocumentOrder {
+    let letters = |document: &Document| -> usize {
+        document.captions.iter().map(|caption| count_letters(&analyzer.normalize(caption))).sum()
+    };
+    let lengths: Vec<usize> = documents.par_iter().with_min_len(64).map(letters).collect();
+    DocumentOrder::by_length(&lengths)
+}
+
+fn cut(analyzer: &Analyzer, grams: bool, documents: &[Document], numbers: &[u32]) -> Vec<Row> {
+    numbers.par_iter().with_min_len(64).map(|number| row(analyzer, grams, &documents[*number as usize])).collect()
 }
 
 fn row(analyzer: &Analyzer, grams: bool, document: &Document) -> Row {
