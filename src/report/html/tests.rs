@@ -7,9 +7,10 @@ use super::page::{SCRIPT, SCRIPT_HASH};
 use super::*;
 
 const STYLE: &str = include_str!("../style.css");
-const SECTIONS: [&str; 17] = [
+const SECTIONS: [&str; 18] = [
     "overview",
     "matrix",
+    "gate",
     "forgetting",
     "comparison",
     "recall",
