@@ -23,7 +23,7 @@ use lineage::Lineage;
 use metrics::MetricsFile;
 use traces::Traces;
 
-pub use environment::{conceal_environment, shown_url};
+pub use environment::conceal_environment;
 pub use timestamp::utc;
 
 /// All that is not sent yet when a run ends has this long to get there.
