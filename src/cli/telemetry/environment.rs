@@ -22,7 +22,7 @@ pub(super) fn is_true(name: &str) -> bool {
 }
 
 /// A URL without user, password, query and fragment, for messages and for names.
-pub fn shown_url(url: &str) -> String {
+pub(super) fn shown_url(url: &str) -> String {
     let Ok(mut parsed) = Url::parse(url) else { return url.split(['?', '#']).next().unwrap_or_default().to_owned() };
     if parsed.cannot_be_a_base() {
         return parsed.scheme().to_owned();
