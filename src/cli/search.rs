@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use clap::{Args, ValueEnum};
 use serde_json::{Value, json};
 
-use super::setup::{DeviceArgs, StoreArgs, find_release};
+use super::setup::{DeviceArgs, StoreArgs, find_release, reading};
 use super::{Failure, Output};
 use crate::data::{ArtifactKind, ErrorClass, ItemKind, Release, Split};
 use crate::embed::{encode_images, encode_texts};
@@ -63,13 +63,17 @@ enum Mode {
 pub fn run(args: &SearchArgs) -> Result<Output, Failure> {
     let store = args.store.open()?;
     let release = find_release(&store, args.pipeline.as_deref())?;
+    reading(&store, &release, || search(args, &store, &release))
+}
+
+fn search(args: &SearchArgs, store: &Store, release: &Release) -> Result<Output, Failure> {
     let index = release.artifacts.values().find(|key| key.kind == ArtifactKind::Index);
     let index = index.ok_or_else(|| {
         let message =
             format!("release {} of {} has no index; add a stage of kind index", release.number, release.pipeline);
         Failure::new(ErrorClass::NotFound, message)
     })?;
-    let searcher = Searcher::open(&open_artifact(&store, index)?.folder)?;
+    let searcher = Searcher::open(&open_artifact(store, index)?.folder)?;
     let mode = match args.mode {
         Mode::Text => SearchMode::Text,
         Mode::Vector => SearchMode::Vector,
@@ -77,24 +81,24 @@ pub fn run(args: &SearchArgs) -> Result<Output, Failure> {
     };
     let vector = match mode {
         SearchMode::Text => None,
-        SearchMode::Vector | SearchMode::Hybrid => Some(encode(args, &store, &searcher)?),
+        SearchMode::Vector | SearchMode::Hybrid => Some(encode(args, store, &searcher)?),
     };
     let model = searcher.about().model.clone();
     let query = Query { text: args.text.as_deref(), vector: vector.as_ref().map(|vector| (vector.as_slice(), &model)) };
     let allowed = match &args.condition {
-        Some(sql) => Some(rows_where(sql, &searcher, &release, &store)?),
+        Some(sql) => Some(rows_where(sql, &searcher, release, store)?),
         None => None,
     };
     let hits = searcher.search(query, mode, args.k as usize, allowed.as_ref())?;
     if let Some(path) = &args.html {
         let title = args.text.clone().or(args.image.as_ref().map(|path| path.display().to_string()));
-        let page = page(&title.unwrap_or_default(), &hits, &release, &store)?;
+        let page = page(&title.unwrap_or_default(), &hits, release, store)?;
         write_whole(path, page.as_bytes())?;
     }
     if let Some(folder) = &args.save_images {
-        save_images(&hits, folder, &release, &store)?;
+        save_images(&hits, folder, release, store)?;
     }
-    Ok(Output { text: table(&hits), json: to_json(&release, &hits) })
+    Ok(Output { text: table(&hits), json: to_json(release, &hits) })
 }
 
 /// The query's vector, by the model that the index was built with.
