@@ -12,7 +12,7 @@ FAILURES = [
     ("ftruncate", "ENOSPC", 8), ("mmap", "ENOMEM", 120),
 ]
 STORMS = ["write", "read", "fsync", "openat", "pwrite64", "fdatasync", "write,read,openat,fsync,pwrite64,fdatasync,ftruncate"]
-TRIES = 5
+TRIES = 3
 
 
 def main(scene, tries=TRIES):
@@ -25,6 +25,7 @@ def main(scene, tries=TRIES):
             attempt(scene, row, store, f"{calls}:error={error}:when={k}{'' if once else '+'}", later)
         if row.tries:
             rows.append(row)
+            print(f"{row.fault}: {row.survived} of {row.tries}", flush=True)
     row = Row("EINTR at every 3rd call")
     for calls in STORMS:
         attempt(scene, row, store, f"{calls}:error=EINTR:when=1+3", False)
