@@ -40,6 +40,7 @@ use std::process::ExitCode;
 use clap::{Args, Parser, Subcommand};
 use serde_json::{Value, json};
 
+use crate::data::ErrorClass;
 use console::{Console, LogFormat};
 use failure::Failure;
 use library_log::LogLevel;
@@ -140,6 +141,7 @@ pub fn main() -> ExitCode {
     let cli = Cli::parse();
     telemetry::conceal_environment();
     let console = Console::new(cli.global.log_format, cli.global.quiet, cli.global.log_level);
+    setup::let_file_size_limits_be_errors();
     let mut code = 0;
     let result = match cli.command {
         Command::Run(args) => run::run(&args, &console).map(|(output, exit_code)| {
@@ -174,14 +176,22 @@ pub fn main() -> ExitCode {
     };
     console.close();
     match result {
-        Ok(output) => {
-            print(&output, cli.global.json);
-            ExitCode::from(code)
-        }
+        Ok(output) => match print(&output, cli.global.json) {
+            Ok(()) => ExitCode::from(code),
+            Err(error) => {
+                let failure = Failure::new(
+                    ErrorClass::LocalIo,
+                    format!("the work is done, but its result could not be written to stdout: {error}"),
+                );
+                console.error(&failure);
+                ExitCode::from(failure.class.exit_code())
+            }
+        },
         Err(failure) => {
             if cli.global.json {
                 let json = json!({ "error": conceal(&failure.message), "exit_code": failure.class.exit_code(), "diagnostics": failure.diagnostics });
-                print(&Output { text: String::new(), json }, true);
+                // The exit code and stderr tell the failure itself.
+                let _ = print(&Output { text: String::new(), json }, true);
             }
             console.error(&failure);
             ExitCode::from(failure.class.exit_code())
@@ -190,10 +200,16 @@ pub fn main() -> ExitCode {
 }
 
 /// The result goes to stdout, and only here.
-fn print(output: &Output, json: bool) {
+fn print(output: &Output, json: bool) -> std::io::Result<()> {
     use std::io::Write;
     let mut stdout = std::io::stdout().lock();
     let text = if json { output.json.to_string() } else { output.text.clone() };
-    // A reader that closed the pipe has seen enough.
-    let _ = if text.is_empty() { Ok(()) } else { writeln!(stdout, "{}", text.trim_end()) };
+    if text.is_empty() {
+        return Ok(());
+    }
+    match writeln!(stdout, "{}", text.trim_end()).and_then(|()| stdout.flush()) {
+        // A reader that closed the pipe has seen enough.
+        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
+        written => written,
+    }
 }

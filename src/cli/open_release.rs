@@ -14,12 +14,12 @@ use crate::store::{Store, StoreError, open_artifact};
 pub struct OpenRelease {
     pub release: Release,
     pub searcher: Searcher,
-    store: Store,
+    store: Arc<Store>,
     datasets: Mutex<BTreeMap<String, Arc<Dataset>>>,
 }
 
 impl OpenRelease {
-    pub fn new(store: Store, release: Release) -> Result<Self, Failure> {
+    pub fn new(store: Arc<Store>, release: Release) -> Result<Self, Failure> {
         let index = artifact(&release, ArtifactKind::Index)?;
         let searcher = Searcher::open(&open_artifact(&store, index)?.folder)?;
         Ok(Self { release, searcher, store, datasets: Mutex::default() })

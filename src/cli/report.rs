@@ -1,5 +1,6 @@
 //! `tuwen report`: where the report of a release is, and `--serve`: the report in a browser, with a live search.
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use clap::Args;
 use serde_json::json;
@@ -52,7 +53,7 @@ pub fn run(args: &ReportArgs, console: &Console, json: bool) -> Result<Output, F
         return Ok(Output { text: path.display().to_string(), json });
     }
     let page = std::fs::read_to_string(&path).map_err(StoreError::io(&path))?;
-    let site = Site::new(OpenRelease::new(store, release)?, Report::new(&page), &args.device.open()?)?;
+    let site = Site::new(OpenRelease::new(Arc::new(store), release)?, Report::new(&page), &args.device.open()?)?;
     let signal = serve(site, args.port, |address| {
         let url = format!("http://{address}/");
         console.note(&format!("release {number} of {pipeline}; stop with Ctrl-C"));

@@ -10,7 +10,7 @@ use crate::data::{ErrorClass, Release};
 use crate::model::{ComputeDevice, DeviceChoice};
 use crate::pipeline::{PipelineError, PipelineSpec, StageSpec, check};
 use crate::stage::StopSignal;
-use crate::store::{LeaseHolder, Store, StoreError, StoreOptions, latest_release, new_nonce, pipelines};
+use crate::store::{LeaseHolder, Store, StoreError, StoreOptions, latest_release, new_nonce, pipelines, was_collected};
 use crate::train::FinetuneSpec;
 
 /// Where results live.
@@ -92,6 +92,20 @@ pub fn find_release(store: &Store, pipeline: Option<&str>) -> Result<Release, Fa
     release.ok_or_else(|| StoreError::NoRelease { store: format!("{} for pipeline `{name}`", store.url()) }.into())
 }
 
+/// Reads a release. What fails because `gc` takes the release away meanwhile is no damage: the same command again reads a newer
+/// one (75).
+pub fn reading<T>(store: &Store, release: &Release, read: impl FnOnce() -> Result<T, Failure>) -> Result<T, Failure> {
+    read().map_err(|failure| match was_collected(store, release) {
+        Ok(true) => {
+            let Release { number, pipeline, .. } = release;
+            let message =
+                format!("release {number} of {pipeline} was collected while it was read; give the command again");
+            Failure::new(ErrorClass::Temporary, message)
+        }
+        _ => failure,
+    })
+}
+
 /// The pipeline that is named, or the only one in the store.
 pub fn find_pipeline(store: &Store, wanted: Option<&str>) -> Result<String, Failure> {
     if let Some(name) = wanted {
@@ -153,7 +167,7 @@ pub fn watch_signals(console: &Console) -> Result<(), Failure> {
 /// Calls `first` with the first SIGINT or SIGTERM; a second one ends the program at once.
 pub fn on_signal(first: impl Fn(i32) + Send + 'static) -> Result<(), Failure> {
     use signal_hook::consts::{SIGINT, SIGTERM};
-    let failed = |error: std::io::Error| Failure::new(ErrorClass::Internal, format!("signals: {error}"));
+    let failed = |error: std::io::Error| Failure::new(ErrorClass::of_io(&error), format!("signals: {error}"));
     let mut signals = signal_hook::iterator::Signals::new([SIGINT, SIGTERM]).map_err(failed)?;
     std::thread::spawn(move || {
         for (signal, count) in signals.forever().zip(0..) {
@@ -165,6 +179,12 @@ pub fn on_signal(first: impl Fn(i32) + Send + 'static) -> Result<(), Failure> {
         }
     });
     Ok(())
+}
+
+/// A write beyond the limit on the size of a file fails (74); by default the kernel would end the process without a word.
+pub fn let_file_size_limits_be_errors() {
+    // Where the handler cannot be set the limit ends the process, which loses nothing either.
+    let _ = signal_hook::flag::register(signal_hook::consts::SIGXFSZ, std::sync::Arc::default());
 }
 
 /// Seconds since 1970 and a nonce.

@@ -5,9 +5,10 @@ use clap::Args;
 
 use super::console::Console;
 use super::releases::find;
-use super::setup::{StoreArgs, find_pipeline};
+use super::setup::{StoreArgs, find_pipeline, reading};
 use super::{Failure, Output};
-use crate::data::ErrorClass;
+use crate::data::{ErrorClass, Release};
+use crate::store::Store;
 
 #[derive(Debug, Args)]
 pub struct VerifyArgs {
@@ -24,9 +25,13 @@ pub fn run(args: &VerifyArgs, console: &Console) -> Result<Output, Failure> {
     let store = args.store.open()?;
     let pipeline = find_pipeline(&store, args.pipeline.as_deref())?;
     let release = find(&store, &pipeline, args.release.as_deref())?;
-    let stats = crate::pipeline::verify(&store, &release, console)?;
+    reading(&store, &release, || verify(&store, &release, console))
+}
+
+fn verify(store: &Store, release: &Release, console: &Console) -> Result<Output, Failure> {
+    let stats = crate::pipeline::verify(store, release, console)?;
     if !stats.findings.is_empty() {
-        let mut message = format!("release {} of {pipeline} is not whole:", release.number);
+        let mut message = format!("release {} of {} is not whole:", release.number, release.pipeline);
         for finding in &stats.findings {
             let _ = write!(message, "\n  {} ({}): {}", finding.stage, finding.artifact, finding.problem);
         }
@@ -34,8 +39,8 @@ pub fn run(args: &VerifyArgs, console: &Console) -> Result<Output, Failure> {
         return Err(Failure::new(ErrorClass::BadInput, message));
     }
     let text = format!(
-        "release {} of {pipeline} is whole: {} artifacts, {} files, {} bytes, {} unit vectors",
-        release.number, stats.artifacts, stats.files, stats.bytes, stats.vectors
+        "release {} of {} is whole: {} artifacts, {} files, {} bytes, {} unit vectors",
+        release.number, release.pipeline, stats.artifacts, stats.files, stats.bytes, stats.vectors
     );
     let json = serde_json::to_value(&stats).map_err(|error| Failure::new(ErrorClass::Internal, error.to_string()))?;
     Ok(Output { text, json })

@@ -188,6 +188,11 @@ fn run_step(
     let title = format!("{}: download", step.stage.id);
     let inputs = watch(store, monitor, &title, None, Traffic::received, || open_inputs(step, plan, store))?;
     let workdir = Workdir::open(store, &step.artifact)?;
+    if read_manifest(store, &step.artifact)?.is_some() {
+        // Another run held the folder until just now, and sealed it.
+        workdir.remove()?;
+        return Ok((StageStats::default(), true));
+    }
     if options.unfinished == Unfinished::Restart {
         workdir.clear()?;
     }

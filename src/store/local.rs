@@ -1,7 +1,8 @@
 //! A store in a folder. `object_store` never syncs a local file, so durability is written out here: temporary file,
 //! fsync, rename or link, fsync of the folder.
+use std::collections::BTreeSet;
 use std::fs::{self, File};
-use std::io::Write;
+use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
@@ -16,7 +17,7 @@ pub(super) struct LocalStore {
 
 impl LocalStore {
     pub(super) fn open(root: &Path) -> Result<Self, StoreError> {
-        fs::create_dir_all(root).map_err(StoreError::io(root))?;
+        make_folder(root)?;
         Ok(Self { root: root.to_owned() })
     }
 
@@ -28,7 +29,7 @@ impl LocalStore {
         let path = self.path(key);
         match fs::read(&path) {
             Ok(bytes) => Ok(Some(bytes.into())),
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
             Err(error) => Err(StoreError::io(&path)(error)),
         }
     }
@@ -44,7 +45,7 @@ impl LocalStore {
                 sync_parent(&path)?;
                 Ok(Created::Ours)
             }
-            Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {
+            Err(error) if error.kind() == ErrorKind::AlreadyExists => {
                 let present = fs::read(&path).map_err(StoreError::io(&path))?;
                 Ok(if present == bytes { Created::Ours } else { Created::Taken })
             }
@@ -55,7 +56,7 @@ impl LocalStore {
     pub(super) fn remove(&self, key: &str) -> Result<(), StoreError> {
         let path = self.path(key);
         match fs::remove_file(&path) {
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(StoreError::io(&path)(error)),
+            Err(error) if error.kind() != ErrorKind::NotFound => Err(StoreError::io(&path)(error)),
             _ => Ok(()),
         }
     }
@@ -75,14 +76,15 @@ impl LocalStore {
             let path = folder.join(&file.path);
             File::open(&path).and_then(|f| f.sync_all()).map_err(StoreError::io(&path))?;
         }
+        let folders: BTreeSet<&Path> =
+            files.iter().flat_map(|file| Path::new(&file.path).ancestors().skip(1)).collect();
+        folders.into_iter().rev().try_for_each(|below| sync_folder(&folder.join(below)))?;
         let target = self.path(prefix);
         if target.exists() {
             fs::remove_dir_all(&target).map_err(StoreError::io(&target))?;
         }
-        let parent = parent(&target);
-        fs::create_dir_all(parent).map_err(StoreError::io(parent))?;
+        make_folder(parent(&target))?;
         fs::rename(folder, &target).map_err(StoreError::io(&target))?;
-        sync_folder(&target)?;
         sync_parent(&target)
     }
 }
@@ -99,6 +101,20 @@ pub fn sync_folder(folder: &Path) -> Result<(), StoreError> {
     File::open(folder).and_then(|f| f.sync_all()).map_err(StoreError::io(folder))
 }
 
+/// Makes a folder and those above it that are missing, and makes their entries durable.
+fn make_folder(folder: &Path) -> Result<(), StoreError> {
+    if folder.is_dir() {
+        return Ok(());
+    }
+    make_folder(parent(folder))?;
+    match fs::create_dir(folder) {
+        // Another process was faster.
+        Err(error) if error.kind() == ErrorKind::AlreadyExists && folder.is_dir() => {}
+        made => made.map_err(StoreError::io(folder))?,
+    }
+    sync_parent(folder)
+}
+
 fn sync_parent(path: &Path) -> Result<(), StoreError> {
     sync_folder(parent(path))
 }
@@ -109,7 +125,7 @@ fn parent(path: &Path) -> &Path {
 
 fn write_temporary(path: &Path, bytes: &[u8]) -> Result<PathBuf, StoreError> {
     let folder = parent(path);
-    fs::create_dir_all(folder).map_err(StoreError::io(folder))?;
+    make_folder(folder)?;
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     let temporary = folder.join(format!(".{name}.{}", super::new_nonce()?));
     let mut file = File::create_new(&temporary).map_err(StoreError::io(&temporary))?;
@@ -130,7 +146,12 @@ pub(super) fn is_temporary(name: &str) -> bool {
 }
 
 fn collect_files(folder: &Path, prefix: &str, objects: &mut Vec<StoredObject>) -> Result<(), StoreError> {
-    for entry in fs::read_dir(folder).map_err(StoreError::io(folder))? {
+    let entries = match fs::read_dir(folder) {
+        // What went away meanwhile is not there.
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
+        entries => entries.map_err(StoreError::io(folder))?,
+    };
+    for entry in entries {
         let entry = entry.map_err(StoreError::io(folder))?;
         let name = entry.file_name().to_string_lossy().into_owned();
         if is_temporary(&name) {
@@ -141,7 +162,6 @@ fn collect_files(folder: &Path, prefix: &str, objects: &mut Vec<StoredObject>) -
         if path.is_dir() {
             collect_files(&path, &key, objects)?;
         } else if let Ok(metadata) = entry.metadata() {
-            // What went away meanwhile is not there.
             let modified = metadata.modified().map_err(StoreError::io(&path))?;
             objects.push(StoredObject { key, bytes: metadata.len(), modified });
         }

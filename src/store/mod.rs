@@ -43,7 +43,7 @@ pub use parquet::{
     TableBatch, TableReader, TableWriter, primitive_column, read_table, text_column, u32_list_column, vector_column,
 };
 pub use probe::ConditionalWrites;
-pub use release::{Publication, latest_release, numbered_release, pipelines, publish, release_numbers};
+pub use release::{Publication, latest_release, numbered_release, pipelines, publish, release_numbers, was_collected};
 pub use row_filter::RowFilter;
 pub use seal::{Description, Sealed, digest_file, new_nonce, open_artifact, read_manifest, seal};
 pub use source::{SourceFile, SourceFolder};

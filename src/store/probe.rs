@@ -5,7 +5,7 @@ use super::{Backend, Store, StoreError, new_nonce};
 
 const WRITERS: usize = 8;
 /// A server that is not atomic may win a race or two by luck.
-const RACES: usize = 3;
+const RACES: usize = 4;
 
 /// What a server makes of create-only writes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

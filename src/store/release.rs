@@ -1,7 +1,7 @@
 //! Releases: numbered, create-only; the highest number is current.
 use std::collections::BTreeMap;
 
-use super::seal::{read_json, to_json};
+use super::seal::{read_json, read_manifest, to_json};
 use super::{Created, Store, StoreError, new_nonce};
 use crate::data::{ArtifactKey, RELEASE_VERSION, Release};
 
@@ -59,6 +59,23 @@ pub fn latest_release(store: &Store, pipeline: &str) -> Result<Option<Release>, 
 /// The release of that number.
 pub fn numbered_release(store: &Store, pipeline: &str, number: u64) -> Result<Option<Release>, StoreError> {
     read_json(store, &release_key(pipeline, number))
+}
+
+/// Whether garbage collection took a release away that somebody still reads: it is no longer current, and it or something it
+/// names is gone. What a current release lacks is damage.
+pub fn was_collected(store: &Store, release: &Release) -> Result<bool, StoreError> {
+    if latest_release(store, &release.pipeline)?.is_none_or(|latest| latest.number <= release.number) {
+        return Ok(false);
+    }
+    if numbered_release(store, &release.pipeline, release.number)?.is_none() {
+        return Ok(true);
+    }
+    for key in release.artifacts.values() {
+        if read_manifest(store, key)?.is_none() {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 /// Numbers of all releases, ascending.

@@ -17,6 +17,9 @@ use crate::data::FileEntry;
 
 /// Files under way at the same time.
 const CONCURRENCY: usize = 4;
+/// About 128 KiB: a server that looks whether a key is there before it takes the body then looks for all writers before the first
+/// is done.
+const RACE_REPEATS: usize = 14_000;
 
 #[derive(Debug)]
 pub(super) struct RemoteStore {
@@ -81,7 +84,7 @@ impl RemoteStore {
         let writes: Vec<_> = (0..writers)
             .map(|writer| {
                 let (objects, path) = (Arc::clone(&self.objects), path.clone());
-                let payload = PutPayload::from(format!("writer {writer}").into_bytes());
+                let payload = PutPayload::from(format!("writer {writer} ").repeat(RACE_REPEATS).into_bytes());
                 let write = async move { objects.put_opts(&path, payload, PutMode::Create.into()).await };
                 self.traffic.request().map(|()| self.runtime.spawn(write))
             })

@@ -158,7 +158,7 @@ async fn receive(
     let mut out = File::create_new(temporary).map_err(StoreError::io(temporary))?;
     let mut hasher = blake3::Hasher::new();
     let mut pieces = futures::stream::iter((0..file.bytes).step_by(PIECE_BYTES as usize))
-        .map(|start| piece(objects, key, start..file.bytes.min(start + PIECE_BYTES), traffic))
+        .map(|start| piece(objects, key, start..file.bytes.min(start + PIECE_BYTES), file.bytes, traffic))
         .buffered(PIECES_AHEAD);
     while let Some(piece) = pieces.next().await {
         let piece = piece?;
@@ -174,14 +174,18 @@ async fn receive(
     Ok(())
 }
 
+/// A range of an object that has `bytes` in all.
 async fn piece(
     objects: &Arc<dyn ObjectStore>,
     key: &Key,
     range: std::ops::Range<u64>,
+    bytes: u64,
     traffic: &Traffic,
 ) -> Result<Bytes, StoreError> {
     traffic.request()?;
-    let options = GetOptions { range: Some(range.into()), ..GetOptions::default() };
+    // Some servers answer a range that is all of an object as if none had been asked for, which the client takes for an error.
+    let range = (range != (0..bytes)).then(|| range.into());
+    let options = GetOptions { range, ..GetOptions::default() };
     let found = objects.get_opts(key, options).await.map_err(StoreError::object)?;
     found.bytes().await.map_err(StoreError::object)
 }
@@ -195,7 +199,7 @@ pub(super) async fn digest_object(
 ) -> Result<String, StoreError> {
     let mut hasher = blake3::Hasher::new();
     let mut pieces = futures::stream::iter((0..bytes).step_by(PIECE_BYTES as usize))
-        .map(|start| piece(objects, key, start..bytes.min(start + PIECE_BYTES), traffic))
+        .map(|start| piece(objects, key, start..bytes.min(start + PIECE_BYTES), bytes, traffic))
         .buffered(PIECES_AHEAD);
     while let Some(piece) = pieces.next().await {
         let piece = piece?;

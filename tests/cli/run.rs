@@ -131,11 +131,23 @@ fn a_pipeline_runs_in_memory_as_on_disk() {
 fn a_full_disk_exits_74_and_the_same_command_finishes_once_there_is_room() {
     let workspace = Workspace::with_pipeline();
     // A limit on the size of one file fails a write in the middle, as a full disk does.
-    let limited = "trap '' XFSZ; ulimit -f 4096; exec \"$0\" run pipeline.yaml --quiet --until base";
+    let limited = "ulimit -f 4096; exec \"$0\" run pipeline.yaml --quiet --until base";
     let output = workspace.shell(limited);
     Ran::new(&output).fails(74, &["model.safetensors"]);
     assert!(!workspace.path("artifacts/artifacts/checkpoint").exists());
     workspace.tuwen(&["run", "pipeline.yaml", "--quiet", "--until", "base"]).succeeds();
+}
+
+#[test]
+fn a_result_that_cannot_be_written_to_stdout_is_an_error() {
+    let workspace = Workspace::with_pipeline();
+    for json in ["", "--json"] {
+        let output = workspace.shell(&format!("exec \"$0\" plan pipeline.yaml {json} >/dev/full"));
+        Ran::new(&output).fails(74, &["stdout"]);
+    }
+    // A reader that has seen enough is no error.
+    let output = workspace.shell("\"$0\" plan pipeline.yaml | true; exit ${PIPESTATUS[0]}");
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
 }
 
 #[test]

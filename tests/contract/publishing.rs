@@ -17,7 +17,8 @@ use object_store::{
 use tuwen::data::ArtifactKey;
 use tuwen::store::{
     ConditionalWrites, Created, GarbageOptions, Lease, LeaseHolder, Publication, Store, StoreError, StoreOptions,
-    collect_garbage, latest_release, open_artifact, publish, read_manifest, set_tag, tagged_releases,
+    collect_garbage, latest_release, numbered_release, open_artifact, publish, read_manifest, set_tag, tagged_releases,
+    was_collected,
 };
 
 use super::store::{artifact, on_every_store, publish_next, sealed};
@@ -228,6 +229,9 @@ fn garbage_goes_after_its_grace_and_nothing_that_is_named_goes() {
             publish_next(store, "p", &one(name));
         }
         set_tag(store, "p", "keep", 2).unwrap();
+        let release = |number| numbered_release(store, "p", number).unwrap().unwrap();
+        let (read, tagged, current) = (release(1), release(2), release(3));
+        assert!(!was_collected(store, &read).unwrap());
         let later = |days: u64, dry_run| GarbageOptions {
             releases: 1,
             runs: 0,
@@ -245,6 +249,11 @@ fn garbage_goes_after_its_grace_and_nothing_that_is_named_goes() {
             assert_eq!(read_manifest(store, &artifact(name)).unwrap().is_some(), there, "{name}");
         }
         open_artifact(store, &artifact("current")).unwrap();
+        assert!(was_collected(store, &read).unwrap());
+        assert!(!was_collected(store, &tagged).unwrap());
+        // What a current release lacks is damage.
+        store.remove(&format!("{}/manifest.json", artifact("current").prefix())).unwrap();
+        assert!(!was_collected(store, &current).unwrap());
         assert_eq!(latest_release(store, "p").unwrap().unwrap().number, 3);
     });
 }

@@ -1,10 +1,11 @@
 use std::collections::BTreeMap;
 use std::sync::Barrier;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use tuwen::data::{ArtifactKey, ArtifactKind, FingerprintBuilder};
 use tuwen::store::{
-    Created, Description, LookupFile, Publication, Store, StoreOptions, Workdir, latest_release, open_artifact,
-    pipelines, publish, read_manifest, seal,
+    Created, Description, LookupFile, Publication, Store, StoreError, StoreOptions, Workdir, latest_release,
+    open_artifact, pipelines, publish, read_manifest, seal,
 };
 
 /// Runs a test on every kind of store.
@@ -103,6 +104,33 @@ fn a_work_folder_belongs_to_one_run_at_a_time() {
         drop(first);
         Workdir::open(store, &key).unwrap();
     });
+}
+
+#[test]
+fn a_work_folder_has_one_holder_while_others_take_and_remove_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Store::open(folder.path().to_str().unwrap(), StoreOptions::cached_in(folder.path())).unwrap();
+    let (held, taken) = (AtomicBool::new(false), AtomicUsize::new(0));
+    std::thread::scope(|scope| {
+        for _ in 0..8 {
+            scope.spawn(|| {
+                for round in 0..400 {
+                    match Workdir::open(&store, &artifact("raced")) {
+                        Ok(workdir) => {
+                            assert!(!held.swap(true, Ordering::SeqCst), "two hold it");
+                            taken.fetch_add(1, Ordering::SeqCst);
+                            std::fs::write(workdir.out().join("rows.txt"), "x").unwrap();
+                            std::fs::write(workdir.scratch().join("receipt"), "x").unwrap();
+                            held.store(false, Ordering::SeqCst);
+                            workdir.remove().unwrap_or_else(|error| panic!("round {round}: {error}"));
+                        }
+                        Err(error) => assert!(matches!(error, StoreError::Locked { .. }), "round {round}: {error}"),
+                    }
+                }
+            });
+        }
+    });
+    assert!(taken.into_inner() > 8);
 }
 
 /// Publishes on top of the newest release.

@@ -11,14 +11,14 @@ const FOLDER: &str =
     "{ id: data, kind: ingest, max_quarantine: 1.0, source: { format: folder, root: pictures, captions: CAPTIONS } }";
 
 /// Ingests one stage; the workspace's store holds the data set.
-fn ingest(workspace: &Workspace, stage: &str) -> Ran {
+pub fn ingest(workspace: &Workspace, stage: &str) -> Ran {
     let text = format!("kind: Pipeline\nversion: 1\nname: t\nstages:\n  - {stage}\n");
     workspace.write("pipeline.yaml", text);
     workspace.tuwen(&["run", "pipeline.yaml", "--json"])
 }
 
 /// Table, id and reason of every row in quarantine.
-fn quarantine(workspace: &Workspace) -> Vec<(String, String, String)> {
+pub fn quarantine(workspace: &Workspace) -> Vec<(String, String, String)> {
     let file =
         files_below(&workspace.path("artifacts")).into_iter().find(|f| f.ends_with("quarantine.parquet")).unwrap();
     read_table(&workspace.path("artifacts").join(file), Table::Quarantine, |batch, row| {
@@ -28,7 +28,7 @@ fn quarantine(workspace: &Workspace) -> Vec<(String, String, String)> {
     .unwrap()
 }
 
-fn counts(ran: &Ran) -> (u64, u64, u64) {
+pub fn counts(ran: &Ran) -> (u64, u64, u64) {
     let step = ran.json()["steps"][0].clone();
     let count = |name: &str| step[name].as_u64().unwrap();
     (count("rows_in"), count("rows_out"), count("rows_quarantined"))

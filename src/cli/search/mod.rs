@@ -3,11 +3,12 @@ mod output;
 
 use std::collections::HashSet;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use clap::{Args, ValueEnum};
 
 use super::open_release::OpenRelease;
-use super::setup::{DeviceArgs, StoreArgs, find_release};
+use super::setup::{DeviceArgs, StoreArgs, find_release, reading};
 use super::{Failure, Output};
 use crate::data::{ErrorClass, ItemKind, Split};
 use crate::embed::{encode_images, encode_texts};
@@ -73,9 +74,12 @@ enum Mode {
 }
 
 pub fn run(args: &SearchArgs) -> Result<Output, Failure> {
-    let store = args.store.open()?;
+    let store = Arc::new(args.store.open()?);
     let release = find_release(&store, args.pipeline.as_deref())?;
-    let open = OpenRelease::new(store, release)?;
+    reading(&store, &release, || search(args, &OpenRelease::new(Arc::clone(&store), release.clone())?))
+}
+
+fn search(args: &SearchArgs, open: &OpenRelease) -> Result<Output, Failure> {
     let among = match args.among {
         Among::Images => ItemKind::Image,
         Among::Texts => ItemKind::Text,
@@ -87,22 +91,22 @@ pub fn run(args: &SearchArgs) -> Result<Output, Failure> {
     };
     let vector = match mode {
         SearchMode::Text => None,
-        SearchMode::Vector | SearchMode::Hybrid => Some(encode(args, &open)?),
+        SearchMode::Vector | SearchMode::Hybrid => Some(encode(args, open)?),
     };
     let model = open.searcher.about().model.clone();
     let query = Query { text: args.text.as_deref(), vector: vector.as_ref().map(|vector| (vector.as_slice(), &model)) };
-    let allowed = args.condition.as_ref().map(|sql| rows_where(sql, among, &open)).transpose()?;
+    let allowed = args.condition.as_ref().map(|sql| rows_where(sql, among, open)).transpose()?;
     let options = SearchOptions { among, mode, k: args.k as usize, allowed: allowed.as_ref() };
     let hits = open.searcher.search(query, &options)?;
     if let Some(path) = &args.html {
         let title = args.text.clone().or(args.image.as_ref().map(|path| path.display().to_string()));
-        write_whole(path, output::page(&title.unwrap_or_default(), &hits, &open)?.as_bytes())?;
+        write_whole(path, output::page(&title.unwrap_or_default(), &hits, open)?.as_bytes())?;
     }
     if let Some(folder) = &args.save_images {
-        output::save_images(&hits, folder, &open)?;
+        output::save_images(&hits, folder, open)?;
     }
     let thumbnails = match &args.thumbnails {
-        Some(folder) => Some(output::save_thumbnails(&hits, folder, &open)?),
+        Some(folder) => Some(output::save_thumbnails(&hits, folder, open)?),
         None => None,
     };
     Ok(Output {
