@@ -62,6 +62,14 @@ class Sweep:
         command = [*under, self.tuwen, *arguments, "--store", str(store), "--cache", str(store) + "-cache", "--quiet"]
         return subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=self.folder)
 
+    def pair(self, store, arguments, under):
+        """Two processes of the same arguments at once, the first of them under `under`."""
+        command = [self.tuwen, *arguments, "--store", str(store), "--cache", str(store) + "-cache", "--quiet"]
+        pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True, "cwd": self.folder}
+        children = [subprocess.Popen([*before, *command], **pipes) for before in (under, [])]
+        outputs = [child.communicate() for child in children]
+        return [subprocess.CompletedProcess(command, child.returncode, *output) for child, output in zip(children, outputs)]
+
     def releases(self, store):
         return sorted(path.name for path in store.glob("releases/sweep/*.json"))
 
