@@ -31,6 +31,7 @@ mod score_table;
 mod search;
 mod serve;
 mod setup;
+mod shard;
 mod show;
 mod telemetry;
 mod verify;
@@ -78,6 +79,8 @@ struct Global {
 enum Command {
     /// Run a pipeline: make what is missing, publish the result.
     Run(run::RunArgs),
+    /// Make the shards of one stage, apart from the run that joins them.
+    Shard(shard::ShardArgs),
     /// Check a pipeline file; reports every problem at once, reads nothing else.
     Check(check::CheckArgs),
     /// Say what a run would do, and why.
@@ -148,6 +151,7 @@ pub fn main() -> ExitCode {
             code = exit_code;
             output
         }),
+        Command::Shard(args) => shard::run(&args, &console),
         Command::Check(args) => check::run(&args),
         Command::Plan(args) => plan::run(&args),
         Command::Preview(args) => preview::run(&args, &console),

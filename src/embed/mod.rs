@@ -106,6 +106,10 @@ impl Embed {
 }
 
 impl Stage for Embed {
+    fn divides(&self) -> bool {
+        true
+    }
+
     fn shards(&self, context: &StageContext<'_>) -> Result<Vec<Shard>, StageError> {
         Ok(self.files(context, &mut self.kept())?.iter().map(|file| Shard(file.path())).collect())
     }

@@ -15,7 +15,7 @@ use crate::model::ComputeDevice;
 use crate::report::PUBLISHED_SCORES;
 use crate::stage::{Input, Monitor, StageContext, StageError, StageOutput, StageStats, TELEMETRY_FOLDER, run_shards};
 use crate::store::{
-    Clock, ConditionalWrites, Description, Lease, Publication, Sealed, Store, StoreError, Traffic, Workdir,
+    Clock, ConditionalWrites, Description, Lease, Publication, Sealed, ShardStore, Store, StoreError, Traffic, Workdir,
     open_artifact, publish, read_manifest, seal,
 };
 
@@ -193,10 +193,12 @@ fn run_step(
         workdir.remove()?;
         return Ok((StageStats::default(), true));
     }
+    let shards = ShardStore::new(store, &step.artifact);
     if options.unfinished == Unfinished::Restart {
         workdir.clear()?;
+        shards.clear()?;
     }
-    let base = open_base(step, plan, store, monitor);
+    let base = open_base(&step.stage.id, plan.published.get(&step.stage.id), store, monitor);
     let context = StageContext {
         stage: &step.stage.id,
         out: workdir.out(),
@@ -207,7 +209,8 @@ fn run_step(
         device,
         monitor,
     };
-    let stats = run_shards(step.stage.build().as_ref(), &context);
+    let stage = step.stage.build();
+    let stats = run_shards(stage.as_ref(), &context, &shards);
     keep_telemetry(store, &options.run_id, &context)?;
     let StageOutput { stats, shared, digested } = stats?;
     let needs = step.needs.iter().map(|(id, fingerprint)| (id.clone(), vec![fingerprint.clone()]));
@@ -225,14 +228,24 @@ fn run_step(
     let bytes = folder_bytes(workdir.out());
     watch(store, monitor, &title, bytes, Traffic::sent, || seal(store, workdir.out(), &step.artifact, description))?;
     workdir.remove()?;
+    if stage.divides()
+        && let Err(error) = shards.clear()
+    {
+        // The result is sealed; what its shards left costs space until `gc` removes it.
+        monitor.warn(&format!("{}: its shards are still in the store: {error}", step.stage.id));
+    }
     Ok((stats, false))
 }
 
-/// The step's result in the newest release. Without it everything is made anew, which is right too.
-fn open_base(step: &Step, plan: &Plan, store: &Store, monitor: &dyn Monitor) -> Option<Sealed> {
-    let key = plan.published.get(&step.stage.id)?;
-    let opened = open_artifact(store, key);
-    opened.inspect_err(|error| monitor.warn(&format!("{}: nothing is taken over: {error}", step.stage.id))).ok()
+/// The stage's result in the newest release. Without it everything is made anew, which is right too.
+pub(super) fn open_base(
+    stage: &str,
+    published: Option<&ArtifactKey>,
+    store: &Store,
+    monitor: &dyn Monitor,
+) -> Option<Sealed> {
+    let opened = open_artifact(store, published?);
+    opened.inspect_err(|error| monitor.warn(&format!("{stage}: nothing is taken over: {error}"))).ok()
 }
 
 /// The sealed artifacts that a step reads, by stage.

@@ -13,14 +13,19 @@ use crate::store::{DigestCache, Sealed};
 
 pub use error::StageError;
 pub use monitor::{Monitor, NoMonitor, Progress, StopSignal};
-pub use shard::{Shard, ShardReceipt, StageOutput, StageStats, run_shards};
+pub use shard::{Shard, ShardReceipt, StageOutput, StageStats, make_shard, run_shards};
 
 /// Folder below `StageContext::scratch` for what a run measured on the way; kept with the run, not with the result.
 pub const TELEMETRY_FOLDER: &str = "telemetry";
 
 /// One step of a pipeline, its settings inside.
 pub trait Stage {
-    /// Deterministic names of the parts that can run apart from each other, in order.
+    /// Whether the work divides into shards that several processes can make; else there is one, the whole.
+    fn divides(&self) -> bool {
+        false
+    }
+
+    /// Deterministic names of the parts that can run apart from each other, in order. Reads inputs, writes nothing.
     fn shards(&self, context: &StageContext<'_>) -> Result<Vec<Shard>, StageError> {
         let _ = context;
         Ok(vec![Shard::whole()])

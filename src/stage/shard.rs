@@ -1,13 +1,13 @@
-//! Running the shards of a stage: finished ones are not repeated, and no row is lost.
-use std::collections::BTreeMap;
+//! Running the shards of a stage: finished ones are not repeated, wherever they were made, and no row is lost.
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::{Stage, StageContext, StageError};
-use crate::data::FileEntry;
-use crate::store::{StoreError, write_whole};
+use crate::data::{ErrorClass, FileEntry};
+use crate::store::{ShardStore, StoreError, write_whole};
 
 /// The name of a part of a stage; also the stem of its receipt.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -64,22 +64,37 @@ pub struct StageStats {
     pub shards: BTreeMap<String, BTreeMap<String, Value>>,
 }
 
-/// Runs every shard that has no receipt yet, then `finish`. Rows in must equal rows out plus rows in quarantine plus rows left
-/// out.
-pub fn run_shards(stage: &dyn Stage, context: &StageContext<'_>) -> Result<StageOutput, StageError> {
-    let mut receipts = Vec::new();
+/// Makes one shard below `context.out`. A run and a worker that makes shards apart from it both come through here. Rows in must
+/// equal rows out plus rows in quarantine plus rows left out.
+pub fn make_shard(stage: &dyn Stage, context: &StageContext<'_>, shard: &Shard) -> Result<ShardReceipt, StageError> {
+    context.monitor.check_stop()?;
+    let receipt = stage.run_shard(context, shard)?;
+    check_rows(context, &receipt)?;
+    Ok(receipt)
+}
+
+/// Runs every shard that has no receipt yet, here or among those `made_elsewhere`, then `finish`.
+pub fn run_shards(
+    stage: &dyn Stage,
+    context: &StageContext<'_>,
+    made_elsewhere: &ShardStore<'_>,
+) -> Result<StageOutput, StageError> {
+    let elsewhere = if stage.divides() { made_elsewhere.finished()? } else { BTreeSet::new() };
+    let (mut receipts, mut taken_over) = (Vec::new(), 0_u64);
     for shard in stage.shards(context)? {
         context.monitor.check_stop()?;
-        let receipt = match finished(context, &shard) {
-            Some(receipt) => receipt,
-            None => {
-                let receipt = stage.run_shard(context, &shard)?;
-                check_rows(context, &receipt)?;
-                save(context, &receipt)?;
-                receipt
-            }
-        };
+        if let Some(receipt) = finished(context, &shard) {
+            receipts.push(receipt);
+            continue;
+        }
+        let found = if elsewhere.contains(&shard.0) { take_over(context, &shard, made_elsewhere)? } else { None };
+        taken_over += u64::from(found.is_some());
+        let receipt = found.map_or_else(|| make_shard(stage, context, &shard), Ok)?;
+        save(context, &receipt)?;
         receipts.push(receipt);
+    }
+    if taken_over > 0 {
+        context.note(&format!("{taken_over} of {} shards were made elsewhere", receipts.len()));
     }
     stage.finish(context, &receipts)?;
     let mut output = StageOutput::default();
@@ -94,6 +109,30 @@ pub fn run_shards(stage: &dyn Stage, context: &StageContext<'_>) -> Result<Stage
         output.digested.extend(receipt.digested);
     }
     Ok(output)
+}
+
+/// Brings the files of a shard that was made elsewhere. If they are not whole, the shard counts as not made.
+fn take_over(
+    context: &StageContext<'_>,
+    shard: &Shard,
+    made_elsewhere: &ShardStore<'_>,
+) -> Result<Option<ShardReceipt>, StageError> {
+    let brought = made_elsewhere.read(&shard.0).and_then(|found| {
+        let Some(found) = found else { return Ok(None) };
+        let Ok(receipt) = serde_json::from_value::<ShardReceipt>(found.receipt) else { return Ok(None) };
+        let is_right = receipt.shard == *shard && found.files.iter().map(|file| &file.path).eq(&receipt.files);
+        if is_right {
+            made_elsewhere.fetch(&shard.0, &found.files, context.out)?;
+        }
+        Ok(is_right.then_some(receipt))
+    });
+    match brought {
+        Err(error) if matches!(error.class(), ErrorClass::BadInput | ErrorClass::NotFound) => {
+            context.warn(&format!("shard `{}` is made again: {error}", shard.0));
+            Ok(None)
+        }
+        brought => Ok(brought?),
+    }
 }
 
 fn check_rows(context: &StageContext<'_>, receipt: &ShardReceipt) -> Result<(), StageError> {

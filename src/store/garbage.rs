@@ -1,10 +1,13 @@
-//! Removes what no release, tag or recent run names: marked by one call, removed by a later one after a grace.
+//! Removes what no release, tag or recent run names: marked by one call, removed by a later one after a grace. Shards of
+//! an artifact that is sealed, or that nothing names, are such things too.
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, SystemTime};
 
 use serde::{Deserialize, Serialize};
 
+use super::left_over::{is_wanted, is_work, left_over};
 use super::seal::read_json;
+use super::shards::is_receipt;
 use super::tag::tagged_releases;
 use super::{Store, StoreError, StoredObject, numbered_release, pipelines, release_numbers};
 use crate::data::{ArtifactKey, Manifest};
@@ -48,7 +51,7 @@ struct Marks {
     first_seen: BTreeMap<String, u64>,
 }
 
-/// Collects the garbage of a store. All manifests go before any other object, so that nobody can begin to use what is only
+/// Collects the garbage of a store. All manifests and receipts go before any other object, so that nobody can begin to use what is only
 /// half there, and an interrupted call leaves nothing that looks whole. `still_ours` is asked before every artifact.
 pub fn collect_garbage(
     store: &Store,
@@ -63,7 +66,8 @@ pub fn collect_garbage(
     let now = seconds(options.now);
     let mut next = Marks::default();
     let mut condemned = Vec::new();
-    for (prefix, objects) in artifacts(store)?.into_iter().filter(|(prefix, _)| !live.contains(prefix)) {
+    let unnamed = artifacts(store)?.into_iter().filter(|(prefix, _)| !live.contains(prefix));
+    for (prefix, objects) in unnamed.chain(left_over(store, &live)?) {
         let first_seen = marks.first_seen.get(&prefix).copied().unwrap_or(now);
         next.first_seen.insert(prefix.clone(), first_seen);
         let newest = objects.iter().map(|object| seconds(object.modified)).max().unwrap_or(0);
@@ -88,14 +92,20 @@ pub fn collect_garbage(
             if names_now(store, options, &prefix)? {
                 continue;
             }
-            let is_manifest = |object: &StoredObject| object.key == format!("{prefix}/manifest.json");
-            objects.iter().filter(|object| is_manifest(object)).try_for_each(|object| store.remove(&object.key))?;
+            let manifest = format!("{prefix}/manifest.json");
+            let counts = |object: &StoredObject| {
+                if is_work(&prefix) { is_receipt(&object.key) } else { object.key == manifest }
+            };
+            objects.iter().filter(|object| counts(object)).try_for_each(|object| store.remove(&object.key))?;
             rest.push((prefix, objects));
         }
         condemned = rest;
-        for (_, objects) in &condemned {
+        for (prefix, objects) in &condemned {
             still_ours()?;
             objects.iter().try_for_each(|object| store.remove(&object.key))?;
+            if is_work(prefix) {
+                store.remove_empty(prefix);
+            }
         }
     }
     for (prefix, objects) in condemned {
@@ -115,11 +125,11 @@ pub fn collect_garbage(
     Ok(stats)
 }
 
-/// Whether a release or run that came meanwhile names the artifact.
+/// Whether a release or run that came meanwhile names the artifact, or the one that shards belong to.
 fn names_now(store: &Store, options: &GarbageOptions, prefix: &str) -> Result<bool, StoreError> {
     let (mut live, _) = named(store, options)?;
     close_over_homes(store, &mut live)?;
-    Ok(live.contains(prefix))
+    Ok(live.contains(prefix) || is_wanted(store, &live, prefix)?)
 }
 
 /// Prefixes of the artifacts that kept releases, tags and recent runs name; keys of the releases past retention.

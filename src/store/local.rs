@@ -7,7 +7,8 @@ use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
 
-use super::{Created, StoreError, StoredObject};
+use super::remote::object_key;
+use super::{Created, StoreError, StoredObject, digest_file};
 use crate::data::FileEntry;
 
 #[derive(Debug)]
@@ -61,6 +62,14 @@ impl LocalStore {
         }
     }
 
+    /// Removes the folder at `prefix` and the one above, as far as nothing but temporary files is in them.
+    pub(super) fn remove_empty(&self, prefix: &str) {
+        let folder = self.path(prefix);
+        remove_empty(&folder);
+        // It fails if something else is there, and then it shall.
+        let _ = fs::remove_dir(parent(&folder));
+    }
+
     pub(super) fn list(&self, prefix: &str) -> Result<Vec<StoredObject>, StoreError> {
         let mut objects = Vec::new();
         let folder = self.path(prefix);
@@ -68,6 +77,36 @@ impl LocalStore {
             collect_files(&folder, prefix, &mut objects)?;
         }
         Ok(objects)
+    }
+
+    /// Moves files to where their digests say; one that lies there already has the same content.
+    pub(super) fn put_by_digest(&self, folder: &Path, files: &[FileEntry], prefix: &str) -> Result<(), StoreError> {
+        for file in files {
+            let path = folder.join(&file.path);
+            File::open(&path).and_then(|f| f.sync_all()).map_err(StoreError::io(&path))?;
+            let target = self.path(&object_key(prefix, file));
+            let parent = parent(&target);
+            fs::create_dir_all(parent).map_err(StoreError::io(parent))?;
+            fs::rename(&path, &target).map_err(StoreError::io(&target))?;
+            sync_folder(parent)?;
+        }
+        Ok(())
+    }
+
+    /// A second name for a file that lies where its digest says.
+    pub(super) fn link_by_digest(&self, prefix: &str, file: &FileEntry, path: &Path) -> Result<(), StoreError> {
+        let key = object_key(prefix, file);
+        let source = self.path(&key);
+        if digest_file(&source)? != (file.bytes, file.digest.clone()) {
+            return Err(StoreError::Damaged { key, expected: file.bytes, digest: file.digest.clone() });
+        }
+        let parent = parent(path);
+        fs::create_dir_all(parent).map_err(StoreError::io(parent))?;
+        match fs::remove_file(path) {
+            // What an earlier try left half done makes room.
+            Err(error) if error.kind() != ErrorKind::NotFound => return Err(StoreError::io(path)(error)),
+            _ => fs::hard_link(&source, path).map_err(StoreError::io(path)),
+        }
     }
 
     /// Moves `folder` into place. What lies there without a manifest is left over from a killed run.
@@ -143,6 +182,18 @@ fn write_temporary(path: &Path, bytes: &[u8]) -> Result<PathBuf, StoreError> {
 pub(super) fn is_temporary(name: &str) -> bool {
     let nonce = name.strip_prefix('.').and_then(|rest| Some(rest.rsplit_once('.')?.1));
     nonce.is_some_and(|nonce| nonce.len() == 16 && nonce.bytes().all(|byte| byte.is_ascii_hexdigit()))
+}
+
+fn remove_empty(folder: &Path) {
+    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+        if entry.path().is_dir() {
+            remove_empty(&entry.path());
+        } else if is_temporary(&entry.file_name().to_string_lossy()) {
+            // What cannot be removed keeps its folder.
+            let _ = fs::remove_file(entry.path());
+        }
+    }
+    let _ = fs::remove_dir(folder);
 }
 
 fn collect_files(folder: &Path, prefix: &str, objects: &mut Vec<StoredObject>) -> Result<(), StoreError> {

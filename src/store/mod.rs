@@ -5,6 +5,7 @@ mod digest_cache;
 mod error;
 mod garbage;
 mod lease;
+mod left_over;
 mod lmdb;
 mod lmdb_builder;
 mod local;
@@ -16,6 +17,7 @@ mod release;
 mod remote;
 mod row_filter;
 mod seal;
+mod shards;
 mod source;
 mod tag;
 mod transfer;
@@ -46,10 +48,11 @@ pub use probe::ConditionalWrites;
 pub use release::{Publication, latest_release, numbered_release, pipelines, publish, release_numbers, was_collected};
 pub use row_filter::RowFilter;
 pub use seal::{Description, Sealed, digest_file, new_nonce, open_artifact, read_manifest, seal};
+pub use shards::{FinishedShard, ShardStore};
 pub use source::{SourceFile, SourceFolder};
 pub use tag::{set_tag, tagged_releases};
 pub use transfer::Traffic;
-pub use workdir::Workdir;
+pub use workdir::{Attempt, Workdir};
 
 use local::LocalStore;
 use objects::connect;
@@ -160,6 +163,21 @@ impl Store {
         }
     }
 
+    /// Removes several keys.
+    fn remove_all(&self, keys: &[String]) -> Result<(), StoreError> {
+        match &self.backend {
+            Backend::Local(local) => keys.iter().try_for_each(|key| local.remove(key)),
+            Backend::Remote(remote) => remote.remove_all(keys),
+        }
+    }
+
+    /// Removes the empty folders that removed objects leave in a local store.
+    fn remove_empty(&self, prefix: &str) {
+        if let Backend::Local(local) = &self.backend {
+            local.remove_empty(prefix);
+        }
+    }
+
     /// Keys below `prefix`, sorted.
     pub fn list(&self, prefix: &str) -> Result<Vec<String>, StoreError> {
         Ok(self.objects(prefix)?.into_iter().map(|object| object.key).collect())
@@ -196,6 +214,22 @@ impl Store {
         match &self.backend {
             Backend::Local(local) => local.adopt_folder(folder, files, prefix),
             Backend::Remote(remote) => remote.put_files(folder, files, prefix),
+        }
+    }
+
+    /// Puts files to where their digests say below `prefix`; a local store moves them.
+    fn put_by_digest(&self, folder: &Path, files: &[FileEntry], prefix: &str) -> Result<(), StoreError> {
+        match &self.backend {
+            Backend::Local(local) => local.put_by_digest(folder, files, prefix),
+            Backend::Remote(remote) => remote.put_files(folder, files, prefix),
+        }
+    }
+
+    /// Makes a file that `put_by_digest` put there appear at `path`, once its length and digest were found to be right.
+    fn fetch_by_digest(&self, prefix: &str, file: &FileEntry, path: &Path) -> Result<(), StoreError> {
+        match &self.backend {
+            Backend::Local(local) => local.link_by_digest(prefix, file, path),
+            Backend::Remote(remote) => remote.fetch_file(prefix, file, path),
         }
     }
 

@@ -121,6 +121,21 @@ impl RemoteStore {
         }
     }
 
+    pub(super) fn remove_all(&self, keys: &[String]) -> Result<(), StoreError> {
+        let removals = keys.iter().map(|key| async move {
+            let key = parse_key(key)?;
+            self.traffic.request()?;
+            match self.objects.delete(&key).await {
+                Ok(()) | Err(object_store::Error::NotFound { .. }) => Ok(()),
+                Err(error) => Err(StoreError::object(error)),
+            }
+        });
+        self.runtime.block_on(async {
+            futures::stream::iter(removals).buffer_unordered(CONCURRENCY).try_collect::<Vec<()>>().await
+        })?;
+        Ok(())
+    }
+
     pub(super) fn list(&self, prefix: &str) -> Result<Vec<StoredObject>, StoreError> {
         let prefix = parse_key(prefix)?;
         self.traffic.request()?;
@@ -152,6 +167,12 @@ impl RemoteStore {
     /// Makes the files of an artifact that was made here its copy.
     pub(super) fn adopt(&self, folder: &Path, files: &[FileEntry], prefix: &str) -> Result<(), StoreError> {
         self.cache.adopt(folder, prefix, files)
+    }
+
+    /// Reads one file to `path`, outside the cache.
+    pub(super) fn fetch_file(&self, prefix: &str, file: &FileEntry, path: &Path) -> Result<(), StoreError> {
+        let key = parse_key(&object_key(prefix, file))?;
+        self.runtime.block_on(download(&self.objects, &key, file, path, &self.traffic))
     }
 
     /// Copies the files of an artifact into the cache, but for those that are there.

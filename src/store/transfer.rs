@@ -138,7 +138,8 @@ pub(super) async fn download(
 ) -> Result<(), StoreError> {
     let folder = path.parent().unwrap_or(Path::new("."));
     fs::create_dir_all(folder).map_err(StoreError::io(folder))?;
-    let temporary = folder.join(format!(".{}", new_nonce()?));
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let temporary = folder.join(format!(".{name}.{}", new_nonce()?));
     let received = receive(objects, key, file, &temporary, traffic).await;
     let moved = received.and_then(|()| fs::rename(&temporary, path).map_err(StoreError::io(path)));
     if moved.is_err() {
