@@ -8,3 +8,4 @@ mod releases;
 mod resume;
 mod run;
 mod search;
+mod shard;
