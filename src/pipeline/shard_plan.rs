@@ -49,6 +49,7 @@ impl ShardPlan {
     pub fn read(store: &Store, artifact: &ArtifactKey, stage: &Resolved) -> Result<Self, PipelineError> {
         let found: Option<Self> = ShardStore::new(store, artifact).read_plan().map_err(StageError::from)?;
         let id = stage.id.clone();
+        let found = found.map_or_else(|| Self::of_sealed(store, artifact, stage), |plan| Ok(Some(plan)))?;
         let Some(plan) = found else {
             let store = store.url().to_owned();
             return Err(PipelineError::NotListed { stage: id, artifact: artifact.clone(), store });
@@ -59,6 +60,23 @@ impl ShardPlan {
             return Err(PipelineError::OtherStage { stage: id, artifact: artifact.clone() });
         }
         Ok(plan)
+    }
+
+    /// Of a stage that is done, whose shards are gone and with them the list: it reads nothing any more.
+    fn of_sealed(store: &Store, artifact: &ArtifactKey, stage: &Resolved) -> Result<Option<Self>, StageError> {
+        let Some(manifest) = read_manifest(store, artifact)? else { return Ok(None) };
+        let needs = stage.spec.needs();
+        let needs = needs.iter().filter_map(|need| manifest.inputs.get(need.id)?.first().cloned()).collect();
+        let (kind, inputs) = ("ShardPlan".to_owned(), BTreeMap::new());
+        Ok(Some(Self {
+            kind,
+            version: 1,
+            stage: manifest.stage,
+            artifact: artifact.clone(),
+            needs,
+            inputs,
+            base: None,
+        }))
     }
 
     /// An error that names every input that is not sealed yet.

@@ -12,3 +12,4 @@ mod search;
 mod secrets;
 mod telemetry;
 mod serve;
+mod shard;

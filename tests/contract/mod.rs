@@ -3,4 +3,5 @@
 mod formats;
 mod publishing;
 mod source;
+mod shards;
 mod store;

@@ -1,6 +1,6 @@
 """Injects every fault into the release program: `run.py TUWEN [NAME…] [--json FILE]`. Ends with one table.
 
-NAMEs are files of this folder: kill_sweep, power_loss, failing_calls, sync_order, full_disk, limits, pause, clock, races, network, weak_servers, readers.
+NAMEs are files of this folder: kill_sweep, kill_shards, power_loss, failing_calls, sync_order, full_disk, limits, pause, clock, races, network, weak_servers, readers.
 Needs root (mounts), strace, faketime, SeaweedFS (`tests/object_store/install.sh`) and the weak servers (`tests/faults/install.sh`); what is missing is an
 error, not left out. Python's standard library only.
 """
@@ -14,7 +14,7 @@ from dataclasses import asdict
 
 from harness import Scene
 
-FAULTS = ["kill_sweep", "power_loss", "failing_calls", "sync_order", "full_disk", "limits", "pause", "clock", "races", "network", "weak_servers", "readers"]
+FAULTS = ["kill_sweep", "kill_shards", "power_loss", "failing_calls", "sync_order", "full_disk", "limits", "pause", "clock", "races", "network", "weak_servers", "readers"]
 
 
 def main():

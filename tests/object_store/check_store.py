@@ -1,7 +1,7 @@
 """A real object store under the program: `check_store.py TUWEN WEED PIPELINE LOCAL_STORE`.
 
 Starts SeaweedFS on loopback, runs PIPELINE with its artifacts in S3, and holds every file's digest against those of LOCAL_STORE, where the same
-pipeline ran before. Then breaks things: wrong key, missing bucket, a killed client, a killed server, two runs at once. Prints a table and fails if
+pipeline ran before. Then breaks things: wrong key, missing bucket, a killed client, a killed server, two runs at once, shards made by workers of which one is killed. Prints a table and fails if
 a line of it is not as it should be. Python's standard library only.
 """
 import hashlib
@@ -9,6 +9,7 @@ import hmac
 import http.client
 import json
 import os
+import re
 import shutil
 import signal
 import socket
@@ -18,6 +19,7 @@ import tempfile
 import time
 from datetime import datetime, timezone
 from pathlib import Path
+from urllib.parse import quote
 
 KEY, SECRET, BUCKET = "AK", "SK", "tuwen-check"
 ROWS = []
@@ -73,7 +75,7 @@ class Server:
             os.killpg(self.process.pid, signal.SIGKILL)
             self.process.wait()
 
-    def request(self, method, path):
+    def request(self, method, path, query=""):
         """A request signed as AWS signs them (version 4)."""
         host, now = f"127.0.0.1:{self.s3}", datetime.now(timezone.utc)
         stamp, day, empty = now.strftime("%Y%m%dT%H%M%SZ"), now.strftime("%Y%m%d"), hashlib.sha256(b"").hexdigest()
@@ -81,14 +83,14 @@ class Server:
         names = ";".join(headers)
         lines = "".join(f"{name}:{value}\n" for name, value in headers.items())
         scope = f"{day}/us-east-1/s3/aws4_request"
-        canonical = hashlib.sha256(f"{method}\n{path}\n\n{lines}\n{names}\n{empty}".encode()).hexdigest()
+        canonical = hashlib.sha256(f"{method}\n{path}\n{query}\n{lines}\n{names}\n{empty}".encode()).hexdigest()
         key = ("AWS4" + SECRET).encode()
         for part in (day, "us-east-1", "s3", "aws4_request"):
             key = hmac.new(key, part.encode(), hashlib.sha256).digest()
         signature = hmac.new(key, f"AWS4-HMAC-SHA256\n{stamp}\n{scope}\n{canonical}".encode(), hashlib.sha256).hexdigest()
         headers["Authorization"] = f"AWS4-HMAC-SHA256 Credential={KEY}/{scope}, SignedHeaders={names}, Signature={signature}"
         connection = http.client.HTTPConnection(host, timeout=10)
-        connection.request(method, path, headers=headers)
+        connection.request(method, f"{path}?{query}" if query else path, headers=headers)
         answer = connection.getresponse()
         return answer.status, answer.read()
 
@@ -166,6 +168,7 @@ def faults(program, server, pipeline, local):
     code, _, err = program.run("run", pipeline, "--request-budget", "5", store="budget")
     check("a request budget ends with 75", code == 75 and "request budget" in err, f"exit {code}")
     killed(program, server, pipeline, local_release)
+    shards(program, server, pipeline)
     both = [program.start("run", pipeline, "--until", "muge", store="two", cache=f"two-{number}") for number in (1, 2)]
     codes = sorted(child.wait() for child in both)
     check("of two at once one works and one ends with 73", codes == [0, 73], str(codes))
@@ -176,6 +179,55 @@ def faults(program, server, pipeline, local):
     server.start()
     code, _, err = program.run("run", pipeline, "--until", "surfaces", store="down", cache="down")
     check("the same command ends well once it is back", code == 0, err.strip()[:200])
+
+
+SHARDED = """kind: Pipeline
+version: 1
+name: sharded
+seed: 7
+stages:
+  - {{ id: muge, kind: ingest, source: {{ format: chinese-clip, root: {root} }} }}
+  - {{ id: base, kind: model, preset: ViT-tiny-16 }}
+  - {{ id: vectors, kind: embed, needs: {{ models: [base], data: [muge] }} }}
+"""
+
+
+def shards(program, server, pipeline):
+    """Workers as on several machines, each with a cache of its own: one is killed, one works twice. Then one run joins the shards."""
+    path = str(program.folder / "sharded.yaml")
+    Path(path).write_text(SHARDED.format(root=Path(pipeline).resolve().parents[1] / "sample_data/muge"))
+    whole = program.run("run", path, store="whole", cache="whole")
+    for stage in ("muge", "base"):
+        program.run("run", path, "--until", stage, store="parts", cache="planner")
+    code, out, err = program.run("shard", "list", path, "--stage", "vectors", "--json", store="parts", cache="planner")
+    listed = json.loads(out.splitlines()[-1])
+    worker = ["shard", "run", path, "--stage", "vectors", "--artifact", listed.get("artifact", ""), "--of", "3", "--json"]
+    child = program.start(*worker, "--index", "0", store="parts", cache="killed-worker")
+    while child.poll() is None and not list((program.folder / "killed-worker").rglob("attempts/*/*/out")):
+        time.sleep(0.01)
+    child.kill()
+    child.communicate()
+    # Two machines with the same index: neither knows of the other, and the receipt that comes first counts.
+    workers = [program.start(*worker, "--index", index, store="parts", cache=f"worker-{at}") for at, index in enumerate("0112")]
+    codes = [(child.communicate(), child.returncode)[1] for child in workers]
+    again = program.run("shard", "list", path, "--stage", "vectors", "--json", store="parts", cache="planner")
+    finished = json.loads(again[1].splitlines()[-1])["finished"]
+    check("workers make the shards of a stage, one of them twice, one killed before", codes == [0] * 4 and finished == listed["count"] > 3,
+          f"exit {codes}, {finished} of {listed['count']} shards {err.strip()[:200]}")
+    joined = program.run("run", path, "--json", store="parts", cache="planner")
+    left = list_keys(server, "parts/work/")
+    read = lambda store: json.loads(server.request("GET", f"/{BUCKET}/{store}/artifacts/{listed['artifact']}/manifest.json")[1])
+    same = whole[0] == joined[0] == 0 and all(read("whole")[field] == read("parts")[field] for field in ("files", "stats"))
+    check("a run joins them to the digests of a run without shards", same, joined[2].strip()[:300])
+    check("no object is left of the shards", not left, str(left[:3]))
+    late = program.run(*worker, "--index", "0", store="parts", cache="worker-late")
+    check("a worker that comes late has nothing to do", late[0] == 0 and json.loads(late[1].splitlines()[-1])["sealed"], f"exit {late[0]}")
+
+
+def list_keys(server, prefix):
+    """Keys below a prefix, by the store's own listing."""
+    answer = server.request("GET", f"/{BUCKET}", f"list-type=2&prefix={quote(prefix, safe='')}")
+    return re.findall(r"<Key>(.*?)</Key>", answer[1].decode())
 
 
 def killed(program, server, pipeline, release):
