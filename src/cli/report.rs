@@ -56,9 +56,11 @@ pub fn run(args: &ReportArgs, console: &Console, json: bool) -> Result<Output, F
     let site = Site::new(OpenRelease::new(Arc::new(store), release)?, Report::new(&page), &args.device.open()?)?;
     let signal = serve(site, args.port, |address| {
         let url = format!("http://{address}/");
-        console.note(&format!("release {number} of {pipeline}; stop with Ctrl-C"));
+        console.note(&format!("release {number} of {pipeline} at {url}; stop with Ctrl-C"));
         let json_line = json!({ "pipeline": pipeline, "release": number, "url": url });
-        print(&Output { text: url, json: json_line }, json);
+        if let Err(error) = print(&Output { text: url, json: json_line }, json) {
+            console.warn(&format!("the address could not be written to stdout: {error}"));
+        }
     })?;
     Ok(Output { text: String::new(), json: json!({ "pipeline": pipeline, "release": number, "signal": signal }) })
 }
