@@ -256,7 +256,7 @@ fn targets(work: &Path) -> Result<Vec<Target>, Box<dyn Error>> {
     targets.push(Target {
         name: "yaml",
         seeds: bombs,
-        parse: Box::new(|bytes| match check("fuzz.yaml", &String::from_utf8_lossy(bytes)) {
+        parse: Box::new(|bytes| match check("fuzz.yaml", &String::from_utf8_lossy(bytes), &|_| None) {
             Ok(spec) => format!("{} stages", spec.stages.len()),
             Err(problems) => problems.iter().map(|p| p.message.chars().take(12).collect::<String>()).take(3).collect(),
         }),

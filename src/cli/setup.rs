@@ -63,9 +63,15 @@ impl DeviceArgs {
 /// Reads and checks a pipeline file; returns the folder its relative paths start at too.
 pub fn read_pipeline(file: &Path) -> Result<(PipelineSpec, PathBuf), Failure> {
     let text = std::fs::read_to_string(file).map_err(|source| PipelineError::Read { path: file.to_owned(), source })?;
-    let spec = check(&file.to_string_lossy(), &text).map_err(|problems| PipelineError::Invalid { problems })?;
+    let spec =
+        check(&file.to_string_lossy(), &text, &variable).map_err(|problems| PipelineError::Invalid { problems })?;
     let folder = file.parent().unwrap_or(Path::new("")).to_owned();
     Ok((spec, folder))
+}
+
+/// What an environment variable holds, for `${env:NAME}` in a pipeline file.
+fn variable(name: &str) -> Option<String> {
+    std::env::var(name).ok()
 }
 
 /// A fine-tuning stage by its id, or the first.

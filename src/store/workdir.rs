@@ -78,7 +78,11 @@ const LOCK_FILE: &str = "lock";
 fn lock(root: &Path) -> Result<File, StoreError> {
     let path = root.join(LOCK_FILE);
     loop {
-        fs::create_dir_all(root).map_err(StoreError::io(root))?;
+        match fs::create_dir_all(root) {
+            // The holder before removed it at this moment.
+            Err(error) if matches!(error.kind(), ErrorKind::AlreadyExists | ErrorKind::NotFound) => continue,
+            created => created.map_err(StoreError::io(root))?,
+        }
         let lock = match File::create(&path) {
             Err(error) if error.kind() == ErrorKind::NotFound => continue,
             created => created.map_err(StoreError::io(&path))?,

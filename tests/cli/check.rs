@@ -1,4 +1,4 @@
-use crate::support::{PIPELINE, Workspace};
+use crate::support::{PIPELINE, Ran, Workspace};
 
 #[test]
 fn a_sound_file_passes_and_nothing_but_the_file_is_read() {
@@ -7,6 +7,19 @@ fn a_sound_file_passes_and_nothing_but_the_file_is_read() {
     let ran = workspace.tuwen(&["check", "pipeline.yaml", "--json"]).succeeds();
     assert_eq!(ran.json()["stages"], 9);
     assert!(!workspace.path("artifacts").exists());
+}
+
+#[test]
+fn a_root_may_come_from_the_environment() {
+    let workspace = Workspace::with_pipeline();
+    workspace.write("pipeline.yaml", PIPELINE.replace("root: muge }", "root: \"${env:MUGE_ROOT}\" }"));
+    workspace.tuwen(&["check", "pipeline.yaml"]).fails(78, &["variable `MUGE_ROOT` is not set; set MUGE_ROOT"]);
+    let plan = |name: &str| {
+        let output = workspace.command(&["plan", "pipeline.yaml", "--json"]).env("MUGE_ROOT", name).output().unwrap();
+        Ran::new(&output).succeeds().json()["steps"][0].clone()
+    };
+    std::fs::rename(workspace.path("muge"), workspace.path("elsewhere")).unwrap();
+    assert_eq!(plan("elsewhere"), plan("./elsewhere"), "a path is no part of a fingerprint");
 }
 
 #[test]

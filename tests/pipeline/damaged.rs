@@ -73,7 +73,8 @@ fn a_source_file_that_is_cut_or_changed_is_refused_by_name() {
         let workspace = small(variant);
         let path = format!("small/{file}");
         let bytes = fs::read(workspace.path(&path)).unwrap();
-        for cut in [bytes.len() - 1, bytes.len() * 3 / 4, bytes.len() / 2, 13, 3] {
+        // Not in the middle: there a frame ends, and what is left is a whole file.
+        for cut in [bytes.len() - 1, bytes.len() * 3 / 4, bytes.len() * 2 / 5, 13, 3] {
             workspace.write(&path, &bytes[..cut]);
             ingest(&workspace, stage).fails(65, &[file]);
         }
@@ -114,5 +115,6 @@ fn a_picture_that_is_cut_or_changed_is_set_aside_or_whole() {
     workspace.write("pictures/captions.jsonl", captions);
     ingest(&workspace, stage).succeeds();
     let images = quarantine(&workspace).iter().filter(|row| row.0 == "images").count();
-    assert!(cut > 0 && images == cut, "{images} of {cut}");
+    // Half of the animation holds its first picture, which is the one that is read.
+    assert!(cut > 200 && images == cut - 1, "{images} of {cut}");
 }

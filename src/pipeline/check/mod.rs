@@ -1,5 +1,6 @@
 //! A pipeline file's text to a [`PipelineSpec`], or every problem it has at once. No I/O.
 
+mod environment;
 mod references;
 mod shape;
 mod values;
@@ -13,10 +14,12 @@ use super::schema::pipeline_schema;
 use super::spec::{DEFAULT_SEED, PipelineSpec, StageEntry, StageKind, StageSpec};
 use crate::data::{Diagnostic, Location};
 
-/// Checks shape, then values, then how the stages refer to each other.
-pub fn check(file: &str, text: &str) -> Result<PipelineSpec, Vec<Diagnostic>> {
+pub use environment::Lookup;
+
+/// Puts environment variables in their places, then checks shape, values, and how the stages refer to each other.
+pub fn check(file: &str, text: &str, variables: Lookup<'_>) -> Result<PipelineSpec, Vec<Diagnostic>> {
     let mut problems = Problems { file: file.to_owned(), stages: Vec::new(), found: Vec::new() };
-    let root = match Node::parse(text) {
+    let mut root = match Node::parse(text) {
         Ok(root) => root,
         Err(error) => {
             let place = error.location().map_or(Location { line: 1, column: 1 }, |place| Location {
@@ -29,6 +32,7 @@ pub fn check(file: &str, text: &str) -> Result<PipelineSpec, Vec<Diagnostic>> {
         }
     };
     problems.stages = stage_ids(&root);
+    environment::expand(&mut root, variables, &mut problems);
     shape::check(&root, &pipeline_schema(), &mut problems);
     let spec = read(&root, &mut problems);
     values::check(&root, &spec, &mut problems);
