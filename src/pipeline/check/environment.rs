@@ -85,12 +85,12 @@ mod tests {
 
     #[test]
     fn a_variable_stands_where_it_is_declared_and_nowhere_else() {
-        assert_eq!(problems("n", "${env:BUCKET}/muge"), [""; 0]);
+        assert_eq!(problems("shop", "${env:BUCKET}/muge"), [""; 0]);
         assert_eq!(
-            problems("n", "x/${env:NOBODY}"),
+            problems("shop", "x/${env:NOBODY}"),
             ["stages[0] (a).source.root: environment variable `NOBODY` is not set"]
         );
-        assert_eq!(problems("n", "${env:BUCKET"), ["stages[0] (a).source.root: `${env:` has no closing brace"]);
+        assert_eq!(problems("shop", "${env:BUCKET"), ["stages[0] (a).source.root: `${env:` has no closing brace"]);
         assert!(
             problems("\"${env:BUCKET}\"", "x").contains(&"name: `${env:…}` is not expanded in this field".to_owned())
         );
