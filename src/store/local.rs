@@ -104,7 +104,7 @@ impl LocalStore {
         fs::create_dir_all(parent).map_err(StoreError::io(parent))?;
         match fs::remove_file(path) {
             // What an earlier try left half done makes room.
-            Err(error) if error.kind() != ErrorKind::NotFound => return Err(StoreError::io(path)(error)),
+            Err(error) if error.kind() != ErrorKind::NotFound => Err(StoreError::io(path)(error)),
             _ => fs::hard_link(&source, path).map_err(StoreError::io(path)),
         }
     }

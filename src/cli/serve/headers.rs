@@ -98,23 +98,23 @@ mod tests {
         }
     }
 
-    fn status(method: Method, pairs: &[(&'static str, &'static str)]) -> Option<u16> {
+    fn status(method: &Method, pairs: &[(&'static str, &'static str)]) -> Option<u16> {
         let mut headers = HeaderMap::new();
         for (name, value) in pairs {
             headers.append(*name, HeaderValue::from_static(value));
         }
-        refusal(&method, &headers, None).map(|response| response.status().as_u16())
+        refusal(method, &headers, None).map(|response| response.status().as_u16())
     }
 
     #[test]
     fn other_hosts_methods_and_pages_are_refused() {
         let own = ("host", "127.0.0.1:8087");
-        assert_eq!(status(Method::GET, &[own]), None);
-        assert_eq!(status(Method::HEAD, &[own]), None);
-        assert_eq!(status(Method::GET, &[]), Some(421));
-        assert_eq!(status(Method::GET, &[own, own]), Some(421));
-        assert_eq!(status(Method::GET, &[("host", "rebound.example")]), Some(421));
-        assert_eq!(status(Method::POST, &[own]), Some(405));
+        assert_eq!(status(&Method::GET, &[own]), None);
+        assert_eq!(status(&Method::HEAD, &[own]), None);
+        assert_eq!(status(&Method::GET, &[]), Some(421));
+        assert_eq!(status(&Method::GET, &[own, own]), Some(421));
+        assert_eq!(status(&Method::GET, &[("host", "rebound.example")]), Some(421));
+        assert_eq!(status(&Method::POST, &[own]), Some(405));
         for (site, mode, expected) in [
             ("same-origin", "cors", None),
             ("none", "navigate", None),
@@ -122,7 +122,7 @@ mod tests {
             ("cross-site", "no-cors", Some(403)),
             ("same-site", "cors", Some(403)),
         ] {
-            let asked = status(Method::GET, &[own, ("sec-fetch-site", site), ("sec-fetch-mode", mode)]);
+            let asked = status(&Method::GET, &[own, ("sec-fetch-site", site), ("sec-fetch-mode", mode)]);
             assert_eq!(asked, expected, "{site} {mode}");
         }
     }
