@@ -60,8 +60,10 @@ class Workers(Scene):
             if again.returncode:
                 wrong.append(f"the {what} again ends with {again.returncode}: {again.stderr.strip()[-200:]}")
         verdict = Verdict(wrong)
-        self.published(store, LocalView(store), [self.whole.artifacts], verdict, needed=True)
-        compare(self.found(LocalView(store)), self.whole, verdict)
+        view = LocalView(store)
+        self.published(store, view, [self.whole.artifacts], verdict, needed=True)
+        if view.releases():
+            compare(self.found(view), self.whole, verdict)
         left = [path for path in (store / "work").rglob("*") if path.is_file()]
         if case != "joining run" and left:
             verdict.wrong.append(f"left of the shards: {left[:3]}")
@@ -78,10 +80,14 @@ def sweep(workers, trials):
                 continue
             found = workers.trial(case, calls, k)
             if found is None:
-                through.add((case, calls))
+                # Beside another the worker may find nothing left to do where it is killed alone: that says nothing of larger counts.
+                if case != "worker beside another" or ("worker", calls) in through:
+                    through.add((case, calls))
                 continue
             done, last[case] = done + 1, k
             rows[case].add(f"the {k}th {calls}", *found)
+            if done % 20 == 0:
+                print(f"killed {done} times, survived {sum(row.survived for row in rows.values())}; now at the {k}th {calls}", flush=True)
         k += max(1, k // 4)
     remove_store(workers.folder / "store")
     for case, row in rows.items():
