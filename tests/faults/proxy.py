@@ -22,7 +22,7 @@ INTERNAL, SLOW_DOWN = error("500 Internal Server Error", "InternalError"), error
 class Proxy:
     def __init__(self, upstream):
         self.upstream, self.rule, self.seen, self.spoiled = upstream, None, 0, 0
-        self.loop = asyncio.new_event_loop()
+        self.loop, self.tasks = asyncio.new_event_loop(), set()
         listening = threading.Event()
         self.thread = threading.Thread(target=self.work, args=(listening,), daemon=True)
         self.thread.start()
@@ -34,12 +34,18 @@ class Proxy:
         self.port = server.sockets[0].getsockname()[1]
         listening.set()
         self.loop.run_forever()
+        for task in self.tasks:
+            task.cancel()
+        self.loop.run_until_complete(asyncio.gather(*self.tasks, return_exceptions=True))
 
     def stop(self):
         self.loop.call_soon_threadsafe(self.loop.stop)
         self.thread.join()
 
     async def serve(self, reader, writer):
+        # The loop alone keeps no task from being collected while it waits.
+        task = asyncio.current_task()
+        self.tasks.add(task)
         try:
             while True:
                 head = await reader.readuntil(b"\r\n\r\n")
@@ -48,6 +54,7 @@ class Proxy:
         except (asyncio.IncompleteReadError, ConnectionError, OSError):
             pass
         finally:
+            self.tasks.discard(task)
             writer.close()
 
     async def pass_on(self, head, reader, writer):
