@@ -84,6 +84,11 @@ impl StoreError {
             Self::Io { source, .. } => ErrorClass::of_io(source),
             Self::Lmdb { source: heed::Error::Io(source), .. } => ErrorClass::of_io(source),
             Self::Lmdb { .. } | Self::Write { .. } => ErrorClass::LocalIo,
+            Self::Parquet { source: ::parquet::errors::ParquetError::External(source), .. } => {
+                source.downcast_ref().map_or(ErrorClass::BadInput, ErrorClass::of_io)
+            }
+            // Of batches the library gives it as text alone.
+            Self::Arrow { source, .. } if source.to_string().contains("(os error ") => ErrorClass::LocalIo,
             Self::UnknownScheme { .. } | Self::NoArtifact { .. } | Self::NoRelease { .. } => ErrorClass::NotFound,
             Self::Object { source } => match source {
                 object_store::Error::NotFound { .. } => ErrorClass::NotFound,
@@ -91,7 +96,9 @@ impl StoreError {
                     ErrorClass::Permission
                 }
                 // Of listings the client gives these as text alone.
-                source if mentions(source, &["NoSuchBucket", "InvalidBucketName"]) => ErrorClass::NotFound,
+                source if mentions(source, &["NoSuchBucket", "InvalidBucketName", "ContainerNotFound"]) => {
+                    ErrorClass::NotFound
+                }
                 source if mentions(source, &["403 Forbidden", "401 Unauthorized"]) => ErrorClass::Permission,
                 _ => ErrorClass::Temporary,
             },
@@ -109,4 +116,21 @@ impl StoreError {
 fn mentions(error: &object_store::Error, words: &[&str]) -> bool {
     let text = error.to_string();
     words.iter().any(|word| text.contains(word))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_table_that_the_disk_does_not_give_is_no_damage() {
+        let disk = || std::io::Error::from_raw_os_error(5);
+        let path = || PathBuf::from("rows.parquet");
+        let opened = ::parquet::errors::ParquetError::from(disk());
+        assert_eq!(StoreError::Parquet { path: path(), source: opened }.class(), ErrorClass::LocalIo);
+        let read = arrow_schema::ArrowError::from(::parquet::errors::ParquetError::from(disk()));
+        assert_eq!(StoreError::Arrow { path: path(), source: read }.class(), ErrorClass::LocalIo);
+        let damaged = ::parquet::errors::ParquetError::General("no magic".to_owned());
+        assert_eq!(StoreError::Parquet { path: path(), source: damaged }.class(), ErrorClass::BadInput);
+    }
 }
