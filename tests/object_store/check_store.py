@@ -215,7 +215,7 @@ def shards(program, server, pipeline):
     check("workers make the shards of a stage, one of them twice, one killed before", codes == [0] * 4 and finished == listed["count"] > 3,
           f"exit {codes}, {finished} of {listed['count']} shards {err.strip()[:200]}")
     joined = program.run("run", path, "--json", store="parts", cache="planner")
-    left = list_keys(server, "parts/work/")
+    left = list_keys(server, "parts/" + "work/")
     read = lambda store: json.loads(server.request("GET", f"/{BUCKET}/{store}/artifacts/{listed['artifact']}/manifest.json")[1])
     same = whole[0] == joined[0] == 0 and all(read("whole")[field] == read("parts")[field] for field in ("files", "stats"))
     check("a run joins them to the digests of a run without shards", same, joined[2].strip()[:300])
