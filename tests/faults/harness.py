@@ -8,6 +8,7 @@ import json
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -251,6 +252,18 @@ def stopped_child(tracer):
 def states(process):
     """State of every thread, a letter each."""
     return [Path(f"/proc/{process}/task/{task}/stat").read_text().rsplit(")", 1)[1].split()[0] for task in os.listdir(f"/proc/{process}/task")]
+
+
+def wait_for(port, server, seconds=60):
+    """Until the server listens on a port of this machine."""
+    for _ in range(10 * seconds):
+        with socket.socket() as probe:
+            if probe.connect_ex(("127.0.0.1", port)) == 0:
+                return
+        if server.poll() is not None:
+            break
+        time.sleep(0.1)
+    raise SystemExit(f"the server on port {port} did not start")
 
 
 def spread(count, last, first=1):

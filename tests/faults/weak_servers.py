@@ -4,12 +4,10 @@
 """
 import os
 import signal
-import socket
 import subprocess
-import time
 
 from check_store import BUCKET, free_ports
-from harness import PIPELINE, SERVERS, Row
+from harness import PIPELINE, SERVERS, Row, wait_for
 from remote import Remote, environment
 
 DOCTORS = 10
@@ -71,14 +69,3 @@ def weak(scene, row, name, command):
     finally:
         os.killpg(server.pid, signal.SIGKILL)
         server.wait()
-
-
-def wait_for(port, server):
-    for _ in range(150):
-        with socket.socket() as probe:
-            if probe.connect_ex(("127.0.0.1", port)) == 0:
-                return
-        if server.poll() is not None:
-            break
-        time.sleep(0.1)
-    raise SystemExit("the server did not start")

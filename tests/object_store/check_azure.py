@@ -8,11 +8,9 @@ import base64
 import hashlib
 import hmac
 import json
-import socket
 import subprocess
 import sys
 import tempfile
-import time
 import urllib.request
 from datetime import datetime, timezone
 from pathlib import Path
@@ -35,17 +33,6 @@ def request(port, method, path, resource):
     signature = base64.b64encode(hmac.new(base64.b64decode(KEY), text.encode(), hashlib.sha256).digest()).decode()
     headers = {"x-ms-date": now, "x-ms-version": VERSION, "Authorization": f"SharedKey {ACCOUNT}:{signature}", "Content-Length": "0"}
     return urllib.request.urlopen(urllib.request.Request(f"http://127.0.0.1:{port}/{ACCOUNT}{path}", method=method, headers=headers)).read()
-
-
-def wait_for(port, server):
-    for _ in range(600):
-        with socket.socket() as probe:
-            if probe.connect_ex(("127.0.0.1", port)) == 0:
-                return
-        if server.poll() is not None:
-            break
-        time.sleep(0.1)
-    raise SystemExit("the emulator did not start")
 
 
 class AzureView:
@@ -79,7 +66,7 @@ def main(tuwen, azurite):
         command = [azurite, "--silent", "--skipApiVersionCheck", "--disableTelemetry", "--inMemoryPersistence", "--blobPort", str(port)]
         server = subprocess.Popen(command, cwd=folder)
         try:
-            wait_for(port, server)
+            harness.wait_for(port, server)
             request(port, "PUT", f"/{CONTAINER}?restype=container", f"/{CONTAINER}\nrestype:container")
 
             def run(*arguments, cache=None, container=CONTAINER, **more):

@@ -65,14 +65,8 @@ pub(super) fn eight_digits(digits: u64) -> u64 {
 
 #[cfg(test)]
 mod tests {
-    use super::super::json_numbers::read_numbers;
+    use super::super::json_numbers::read;
     use super::*;
-
-    fn read(text: &str) -> Option<Vec<f32>> {
-        let mut out = Vec::new();
-        let length = read_numbers(text.as_bytes(), &mut out)?;
-        (length == text.len()).then_some(out)
-    }
 
     #[test]
     fn what_python_writes_of_most_singles_is_read_here() {

@@ -139,15 +139,17 @@ fn leading_digits(word: u64) -> (usize, u64) {
     (count, eight_digits(digits))
 }
 
+/// A text that is one array of numbers, for tests.
+#[cfg(test)]
+pub(super) fn read(text: &str) -> Option<Vec<f32>> {
+    let mut out = Vec::new();
+    let length = read_numbers(text.as_bytes(), &mut out)?;
+    (length == text.len()).then_some(out)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn read(text: &str) -> Option<Vec<f32>> {
-        let mut out = Vec::new();
-        let length = read_numbers(text.as_bytes(), &mut out)?;
-        (length == text.len()).then_some(out)
-    }
 
     #[test]
     fn every_way_to_write_a_number_gives_what_the_standard_parser_gives() {
