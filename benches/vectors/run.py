@@ -18,7 +18,9 @@ RECALL = 0.99
 def objects(command):
     environment = {**os.environ, "RAYON_NUM_THREADS": "2"}
     printed = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True, env=environment).stdout
-    return [json.loads(line) for line in printed.splitlines() if line.startswith("{")]
+    found = [line for line in printed.splitlines() if line.startswith("{")]
+    print(*found, sep="\n", file=sys.stderr, flush=True)
+    return [json.loads(line) for line in found]
 
 
 def ours(folder, *what):
