@@ -12,7 +12,7 @@ use crate::data::ErrorClass;
 use crate::pipeline::{NoListener, RunOptions, compile, open_inputs};
 use crate::report::render_rates;
 use crate::stage::StageContext;
-use crate::store::write_whole;
+use crate::store::{Sources, write_whole};
 use crate::train::{Finetune, RateRange, suggested_rate};
 
 /// Lines of the table.
@@ -64,7 +64,7 @@ pub fn run(args: &FindLrArgs, console: &Console) -> Result<Output, Failure> {
         scratch: &folder,
         inputs: &inputs,
         base: None,
-        digests: &store.digests(),
+        sources: &Sources::of(&store),
         device: &device,
         monitor: console,
     };

@@ -81,8 +81,7 @@ fn parse_image(place: Place, mut line: Vec<u8>, split: Option<Split>) -> SourceR
     // What is left of the line is the image, where it lies.
     line.truncate(line.trim_ascii_end().len().max(tab + 1));
     let blank = line[tab + 1..].iter().take_while(|byte| byte.is_ascii_whitespace()).count();
-    line.drain(..tab + 1 + blank);
-    let content = ImageContent::Base64(line);
+    let content = ImageContent::Base64 { line, after: tab + 1 + blank };
     SourceRow::Image(ImageRow { place, id, split, family: None, content, repeats: false })
 }
 

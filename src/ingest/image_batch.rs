@@ -9,6 +9,7 @@ use super::seen::{Fate, Seen, SeenImage};
 use super::source::{ImageContent, ImageRow};
 use super::writer::{BadRow, DatasetWriter, is_key};
 use crate::data::Split;
+use crate::data::table::Table;
 use crate::stage::StageError;
 use crate::store::{MAX_KEY_BYTES, StoreError, primitive_column, text_column};
 
@@ -88,7 +89,7 @@ impl DatasetWriter<'_> {
         }
         self.stats.images.rows_in += kept.len() as u64;
         self.stats.images.rows_out += kept.len() as u64;
-        self.tables.images.write(columns(&kept))?;
+        self.tables.push((Table::Images, columns(&kept)))?;
         self.store_bytes(&mut kept)?;
         self.reject(&bad)
     }
@@ -159,7 +160,7 @@ impl DatasetWriter<'_> {
             };
             images.push((id.clone(), bytes));
         }
-        self.store_images(images)
+        if images.is_empty() { Ok(()) } else { self.store.push(images) }
     }
 }
 
@@ -174,7 +175,7 @@ impl Sound {
 fn source_name(row: &ImageRow) -> String {
     match &row.content {
         ImageContent::File(name) => name.clone(),
-        ImageContent::Bytes(_) | ImageContent::Base64(_) => format!("{}:{}", row.place.source, row.place.line),
+        ImageContent::Bytes(_) | ImageContent::Base64 { .. } => format!("{}:{}", row.place.source, row.place.line),
     }
 }
 

@@ -1,6 +1,7 @@
 //! What came in? Reads a source of any format into tables and an image store; bad rows go to quarantine.
 
 mod audit;
+mod background;
 mod base64;
 mod captions;
 mod chinese_clip;
@@ -35,6 +36,7 @@ mod source;
 mod spec;
 mod split_rule;
 mod statistics;
+mod table_sink;
 mod tally;
 mod text_batch;
 mod text_key;
@@ -46,7 +48,7 @@ use std::path::Path;
 
 use crate::data::{Fingerprint, FingerprintBuilder, Split};
 use crate::stage::{Shard, ShardReceipt, Stage, StageContext, StageError};
-use crate::store::{DigestCache, SourceFolder};
+use crate::store::{SourceFolder, Sources};
 
 pub use audit::{Audit, AuditNeeds, AuditSpec, Leak, Leaks, OnLeak};
 pub use chinese_clip::file_rows;
@@ -95,13 +97,13 @@ pub struct Ingest {
 
 impl Stage for Ingest {
     fn run_shard(&self, context: &StageContext<'_>, shard: &Shard) -> Result<ShardReceipt, StageError> {
-        let source = SourceFolder::open(self.spec.source.root())?;
+        let source = context.sources.open(self.spec.source.root())?;
         let known = match context.base.filter(|base| base.manifest.code == VERSION) {
             Some(base) => KnownImages::read(base, self.spec.decode)?,
             None => KnownImages::default(),
         };
         let decode = self.spec.decode;
-        let examiner = Examiner { source: &source, digests: context.digests, decode, known: &known };
+        let examiner = Examiner { source: &source, digests: &context.sources.digests, decode, known: &known };
         let rows = || formats::rows(&self.spec.source, &source, context.scratch);
         let groups = match self.spec.split.as_ref().map(|split| split.group_by.as_slice()) {
             None | Some([]) => Groups::default(),
@@ -120,7 +122,7 @@ impl Stage for Ingest {
         })?;
         let written = writer.finish()?;
         self.check(&written.stats, &written.quarantine)?;
-        Statistics::of_tables(context.out)?.save(context.out)?;
+        written.statistics.save(context.out)?;
         self.report(context, &source, &written.stats)?;
         Ok(receipt(shard, written))
     }
@@ -128,11 +130,11 @@ impl Stage for Ingest {
 
 impl Ingest {
     /// Digest over everything that is read; the fingerprint of the data set depends on it, not on any path.
-    pub fn source_digest(&self, digests: &DigestCache) -> Result<Fingerprint, StageError> {
-        let source = SourceFolder::open(self.spec.source.root())?;
+    pub fn source_digest(&self, sources: &Sources) -> Result<Fingerprint, StageError> {
+        let source = sources.open(self.spec.source.root())?;
         let mut builder = FingerprintBuilder::new("source", 1);
         for name in formats::files(&self.spec.source, &source)? {
-            let digest = source.digest(&name, digests).map_err(IngestError::from)?;
+            let digest = source.digest(&name, &sources.digests).map_err(IngestError::from)?;
             builder = builder.field(&name, digest);
         }
         Ok(builder.finish())

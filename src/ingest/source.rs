@@ -43,8 +43,11 @@ pub struct ImageRow {
 #[derive(Debug)]
 pub enum ImageContent {
     Bytes(Vec<u8>),
-    /// Standard or URL-safe alphabet, as the source has it.
-    Base64(Vec<u8>),
+    /// Standard or URL-safe alphabet, as the source has it: what follows the first `after` bytes of a line.
+    Base64 {
+        line: Vec<u8>,
+        after: usize,
+    },
     /// A file of the source by name.
     File(String),
 }
@@ -77,9 +80,9 @@ impl ImageContent {
     pub fn into_bytes(self, source: &SourceFolder) -> Result<Vec<u8>, IngestError> {
         match self {
             Self::Bytes(bytes) => Ok(bytes),
-            Self::Base64(encoded) => {
+            Self::Base64 { line, after } => {
                 let invalid = || IngestError::Decode { reason: "not valid base64".to_owned() };
-                decode_base64(encoded).ok_or_else(invalid)
+                decode_base64(line.get(after..).unwrap_or_default()).ok_or_else(invalid)
             }
             Self::File(name) => Ok(source.read(&name, MAX_IMAGE_BYTES as u64)?),
         }
@@ -88,7 +91,7 @@ impl ImageContent {
     /// Memory it takes, for files the memory they are likely to.
     pub fn size(&self) -> usize {
         match self {
-            Self::Bytes(bytes) | Self::Base64(bytes) => bytes.len(),
+            Self::Bytes(bytes) | Self::Base64 { line: bytes, .. } => bytes.len(),
             Self::File(_) => 1 << 16,
         }
     }

@@ -10,6 +10,7 @@ use super::seen::{Fate, SeenText};
 use super::source::{Place, TextRow};
 use super::writer::{BadRow, DatasetWriter, is_key};
 use crate::data::Split;
+use crate::data::table::Table;
 use crate::model::{Tokenizer, normalize_caption};
 use crate::stage::StageError;
 use crate::store::{MAX_KEY_BYTES, StoreError, primitive_column, text_column};
@@ -77,7 +78,7 @@ impl DatasetWriter<'_> {
         for text in &kept {
             self.stats.by_split.entry(text.split).or_default()[1] += 1;
         }
-        self.tables.texts.write(columns(&kept))?;
+        self.tables.push((Table::Texts, columns(&kept)))?;
         kept.extend(repeated);
         self.write_pairs(&kept, &mut bad)?;
         self.reject(&bad)
@@ -131,7 +132,7 @@ impl DatasetWriter<'_> {
         }
     }
 
-    fn write_pairs(&mut self, texts: &[Sound], bad: &mut Vec<BadRow>) -> Result<(), StoreError> {
+    fn write_pairs(&mut self, texts: &[Sound], bad: &mut Vec<BadRow>) -> Result<(), StageError> {
         let mut pairs: Vec<(&str, &str, Split)> = Vec::new();
         for text in texts {
             let counts = self.stats.by_split.entry(text.split).or_default();
@@ -160,11 +161,12 @@ impl DatasetWriter<'_> {
                 }
             }
         }
-        self.tables.pairs.write(vec![
+        let columns = vec![
             text_column(pairs.iter().map(|(text, _, _)| text)),
             text_column(pairs.iter().map(|(_, image, _)| image)),
             text_column(pairs.iter().map(|(_, _, split)| split.as_str())),
-        ])
+        ];
+        self.tables.push((Table::Pairs, columns))
     }
 }
 

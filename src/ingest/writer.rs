@@ -3,11 +3,13 @@ use std::path::{Path, PathBuf};
 
 use super::examine::Examiner;
 use super::image_batch::ImageBatch;
-use super::image_sink::{ImageSink, StoredImages};
+use super::image_sink::{self, ImageSink};
 use super::seen::Seen;
 use super::source::{Place, SourceRow};
 use super::spec::{IdenticalImages, IngestSpec};
 use super::split_rule::SplitRule;
+use super::statistics::Statistics;
+use super::table_sink::{self, TableSink};
 use super::tally::IngestStats;
 use super::text_batch::TextBatch;
 use crate::data::FileEntry;
@@ -46,9 +48,10 @@ pub struct DatasetWriter<'a> {
     pub(super) examiner: Examiner<'a>,
     pub(super) split: SplitRule,
     pub(super) spec: &'a IngestSpec,
-    pub(super) tables: Tables,
+    pub(super) tables: TableSink,
+    quarantine: TableWriter,
     pub(super) filters: Filters,
-    store: Option<ImageSink>,
+    pub(super) store: ImageSink,
     pub(super) seen: Seen,
     pub(super) stats: IngestStats,
     images: ImageBatch,
@@ -56,13 +59,6 @@ pub struct DatasetWriter<'a> {
     pub(super) shared: Vec<FileEntry>,
     store_file: String,
     quarantine_path: PathBuf,
-}
-
-pub(super) struct Tables {
-    pub images: TableWriter,
-    pub texts: TableWriter,
-    pub pairs: TableWriter,
-    quarantine: TableWriter,
 }
 
 pub(super) struct Filters {
@@ -81,6 +77,7 @@ pub(super) struct BadRow {
 /// What a writer leaves behind.
 pub struct Written {
     pub stats: IngestStats,
+    pub statistics: Statistics,
     pub quarantine: PathBuf,
     /// Files below the output folder.
     pub files: Vec<String>,
@@ -99,7 +96,6 @@ impl<'a> DatasetWriter<'a> {
         examiner: Examiner<'a>,
         split: SplitRule,
     ) -> Result<Self, StoreError> {
-        let table = |table: Table| TableWriter::create(&out.join(table_file(table)), table.schema());
         let filter = |sql: &Option<String>, table: Table| {
             sql.as_ref().map(|sql| RowFilter::new(sql, table.schema())).transpose()
         };
@@ -112,38 +108,26 @@ impl<'a> DatasetWriter<'a> {
         }
         let (shared, number) = examiner.known.shared();
         let store_file = image_store_file(number);
+        let quarantine_path = out.join(table_file(Table::Quarantine));
         Ok(Self {
-            tables: Tables {
-                images: table(Table::Images)?,
-                texts: table(Table::Texts)?,
-                pairs: table(Table::Pairs)?,
-                quarantine: table(Table::Quarantine)?,
-            },
+            tables: table_sink::create(out)?,
+            quarantine: TableWriter::create(&quarantine_path, Table::Quarantine.schema())?,
             filters: Filters {
                 images: filter(&spec.conditions.images, Table::Images)?,
                 texts: filter(&spec.conditions.texts, Table::Texts)?,
             },
-            store: Some(ImageSink::create(&out.join(&store_file), scratch)?),
+            store: image_sink::create(&out.join(&store_file), scratch)?,
             seen: Seen::create(scratch)?,
             stats: IngestStats::default(),
             images: ImageBatch::default(),
             texts: TextBatch::default(),
-            quarantine_path: out.join(table_file(Table::Quarantine)),
+            quarantine_path,
             examiner,
             split,
             spec,
             shared,
             store_file,
         })
-    }
-
-    /// Hands images to the image store; if nobody takes them, says why.
-    pub(super) fn store_images(&mut self, images: StoredImages) -> Result<(), StageError> {
-        if self.store.as_ref().is_some_and(|store| store.push(images)) {
-            return Ok(());
-        }
-        let written = self.store.take().map(ImageSink::finish).transpose()?;
-        Err(StageError::internal(format!("the image store was closed early: {written:?}")))
     }
 
     /// Takes one row; it is settled with its batch.
@@ -166,18 +150,16 @@ impl<'a> DatasetWriter<'a> {
     /// Settles everything and closes the files.
     pub fn finish(mut self) -> Result<Written, StageError> {
         self.flush_texts()?;
-        let Tables { images, texts, pairs, quarantine } = self.tables;
-        for table in [images, texts, pairs, quarantine] {
-            table.finish()?;
-        }
-        let closed = || StageError::internal("the image store was closed early".to_owned());
-        let FileDigest { bytes, digest } = self.store.take().ok_or_else(closed)?.finish()?;
+        self.quarantine.finish()?;
+        let statistics = self.tables.finish()?;
+        let FileDigest { bytes, digest } = self.store.finish()?;
         let image_store = FileEntry { path: self.store_file.clone(), bytes, digest, home: None };
         self.seen.remove()?;
         let tables = [Table::Images, Table::Texts, Table::Pairs, Table::Quarantine];
         let mut files: Vec<String> = tables.into_iter().map(table_file).collect();
         files.push(self.store_file);
-        Ok(Written { stats: self.stats, quarantine: self.quarantine_path, files, image_store, shared: self.shared })
+        let Self { stats, quarantine_path: quarantine, shared, .. } = self;
+        Ok(Written { stats, statistics, quarantine, files, image_store, shared })
     }
 
     fn flush_images(&mut self) -> Result<(), StageError> {
@@ -210,7 +192,7 @@ impl<'a> DatasetWriter<'a> {
         if rows.is_empty() {
             return Ok(());
         }
-        self.tables.quarantine.write(vec![
+        self.quarantine.write(vec![
             text_column(rows.iter().map(|row| &row.place.source)),
             primitive_column::<UInt64Type>(rows.iter().map(|row| row.place.line)),
             text_column(rows.iter().map(|row| row.table)),

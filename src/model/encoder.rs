@@ -9,6 +9,7 @@ use super::config::{ClipConfig, VisionConfig};
 use super::cpu::{CpuBert, CpuVisionTransformer, WeightFormat};
 use super::device::ComputeDevice;
 use super::error::ModelError;
+use super::guard::guarded;
 use super::layer::{Forward, Precision};
 use super::parameters::{ParameterLoader, StateDict, state_dict};
 use super::vision::VisionTower;
@@ -52,7 +53,7 @@ impl Encoder {
         let towers = if device.is_cpu() {
             cpu_towers(config, &mut state, device, precision)?
         } else {
-            Towers::Device(ClipModel::load(config, &mut state, &device.plain())?)
+            Towers::Device(guarded(|| ClipModel::load(config, &mut state, &device.plain()))?)
         };
         Ok(Self { towers: Arc::new(towers), config: config.clone(), device: device.plain(), precision })
     }
@@ -82,10 +83,10 @@ impl Encoder {
             Towers::Cpu { vision: CpuVision::ResNet(tower), .. } => {
                 read(tower.forward(image_tensor(pixels.to_vec(), count, &self.config, &self.device), self.mode()))?
             }
-            Towers::Device(model) => {
+            Towers::Device(model) => guarded(|| {
                 let images = image_tensor(pixels.to_vec(), count, &self.config, &self.device);
-                read(model.encode_image(images, self.mode()))?
-            }
+                read(model.encode_image(images, self.mode()))
+            })?,
         };
         normalize_rows(&mut features, self.config.embed_dim);
         Ok(features)
@@ -103,7 +104,7 @@ impl Encoder {
         }
         let mut features = match &*self.towers {
             Towers::Cpu { text, .. } => text.forward(tokens, length)?,
-            Towers::Device(model) => self.encode_by_length(model, tokens, length)?,
+            Towers::Device(model) => guarded(|| self.encode_by_length(model, tokens, length))?,
         };
         normalize_rows(&mut features, self.config.embed_dim);
         Ok(features)

@@ -9,6 +9,7 @@ mod cpu;
 mod device;
 mod encoder;
 mod error;
+mod guard;
 mod init;
 mod layer;
 mod layout;
@@ -22,8 +23,8 @@ mod training;
 pub mod vision;
 
 pub use checkpoint::{
-    Checkpoint, ModelFile, WeightsFormat, open_model, read_config, read_safetensors, weights_file, write_hugging_face,
-    write_pytorch, write_safetensors,
+    Checkpoint, ModelFile, WEIGHTS_FILES, WeightsFormat, open_model, read_config, read_safetensors, weights_file,
+    write_hugging_face, write_pytorch, write_safetensors,
 };
 pub use clip::ClipModel;
 pub use config::{ClipConfig, ConfigChanges, ResNetConfig, TextConfig, VisionConfig, VitConfig};

@@ -11,7 +11,7 @@ use super::spec::{PipelineSpec, StageEntry, StageKind, StageSpec};
 use crate::data::{ArtifactKey, Fingerprint, Manifest};
 use crate::report::Against;
 use crate::stage::StageError;
-use crate::store::{Store, latest_release, read_manifest};
+use crate::store::{Sources, Store, latest_release, read_manifest};
 
 /// What a run would do.
 #[derive(Debug, Clone)]
@@ -51,14 +51,14 @@ pub fn compile(spec: &PipelineSpec, folder: &Path, store: &Store) -> Result<Plan
     let base = newest.as_ref().map_or(0, |release| release.number);
     let artifacts = newest.map(|release| release.artifacts).unwrap_or_default();
     let published = manifests(&artifacts, store)?;
-    let digests = store.digests();
+    let sources = Sources::of(store);
     let mut steps: Vec<Step> = Vec::new();
     for position in order(spec) {
         let Some(entry) = spec.stages.get(position) else { continue };
         let mut stage = Resolved::new(entry, folder, spec.seed);
         stage.against = against(entry, &steps, &artifacts, &published, base);
         let in_stage = |source| PipelineError::Stage { stage: entry.id.clone(), source };
-        let settings = stage.settings(&digests).map_err(in_stage)?;
+        let settings = stage.settings(&sources).map_err(in_stage)?;
         let needs: Vec<(String, Fingerprint)> = entry
             .spec
             .needs()

@@ -9,11 +9,10 @@ use crate::embed::Embed;
 use crate::evaluate::Evaluate;
 use crate::index::BuildIndex;
 use crate::ingest::{Audit, Ingest, IngestError};
-use crate::model::weights_file;
 use crate::report::{Against, Report};
 use crate::stage::{Stage, StageError};
-use crate::store::{DigestCache, digest_file};
-use crate::train::{BaseModel, Finetune};
+use crate::store::{Sources, digest_file};
+use crate::train::{BaseModel, Finetune, weights_digest};
 
 /// Where the settings of a report name what it compares with.
 pub(super) const AGAINST: &str = "against";
@@ -72,16 +71,16 @@ impl Resolved {
     }
 
     /// The settings that decide the result: no path, but the digest of what the path leads to.
-    pub fn settings(&self, digests: &DigestCache) -> Result<Value, StageError> {
+    pub fn settings(&self, sources: &Sources) -> Result<Value, StageError> {
         let mut settings = self.spec.to_json().map_err(|error| StageError::internal(error.to_string()))?;
         match &self.spec {
             StageSpec::Ingest(spec) => {
-                let digest = Ingest { spec: spec.clone(), seed: self.seed }.source_digest(digests)?;
+                let digest = Ingest { spec: spec.clone(), seed: self.seed }.source_digest(sources)?;
                 replace(&mut settings, "/source/root", digest.as_str());
             }
             StageSpec::Model(spec) => {
                 if let Some(path) = &spec.weights {
-                    replace(&mut settings, "/weights", &file_digest(&weights_file(path)?)?);
+                    replace(&mut settings, "/weights", &weights_digest(path, sources)?);
                 }
             }
             StageSpec::Index(spec) => {
@@ -140,7 +139,9 @@ impl Resolved {
 }
 
 fn join(path: &mut Option<PathBuf>, folder: &Path) {
-    if let Some(path) = path {
+    if let Some(path) = path
+        && !path.to_string_lossy().contains("://")
+    {
         *path = folder.join(&*path);
     }
 }

@@ -15,8 +15,8 @@ use crate::model::ComputeDevice;
 use crate::report::PUBLISHED_SCORES;
 use crate::stage::{Input, Monitor, StageContext, StageError, StageOutput, StageStats, TELEMETRY_FOLDER, run_shards};
 use crate::store::{
-    Clock, ConditionalWrites, Description, Lease, Publication, Sealed, ShardStore, Store, StoreError, Traffic, Workdir,
-    open_artifact, publish, read_manifest, seal,
+    Clock, ConditionalWrites, Description, Lease, Publication, Sealed, ShardStore, Sources, Store, StoreError, Traffic,
+    Workdir, open_artifact, publish, read_manifest, seal,
 };
 
 /// How a run is carried out.
@@ -205,7 +205,7 @@ fn run_step(
         scratch: workdir.scratch(),
         inputs: &inputs,
         base: base.as_ref(),
-        digests: &store.digests(),
+        sources: &Sources::of(store),
         device,
         monitor,
     };
@@ -302,9 +302,9 @@ fn record(
         Ending::Done => ("done", None),
         Ending::Failed(error) => ("failed", Some(error)),
     };
-    let traffic = store.traffic().map(|traffic| {
-        json!({ "requests": traffic.requests(), "bytes_sent": traffic.sent(), "bytes_received": traffic.received() })
-    });
+    let traffic = store.traffic();
+    let moved =
+        json!({ "requests": traffic.requests(), "bytes_sent": traffic.sent(), "bytes_received": traffic.received() });
     let ended = (state != "running").then(|| (options.clock)());
     let record = json!({
         "kind": "Run",
@@ -319,7 +319,7 @@ fn record(
         "steps": outcome.steps,
         "release": outcome.release.as_ref().map(|release| release.number),
         "published": outcome.published,
-        "traffic": traffic,
+        "traffic": (!store.is_local() || traffic.requests() > 0).then_some(moved),
         "exit_code": ended.map(|_| failure.map_or(0, |error| error.class().exit_code())),
         "error": failure.map(|failure| conceal(&failure.to_string()).into_owned()),
     });

@@ -8,7 +8,7 @@ use super::plan::Plan;
 use super::resolve::Resolved;
 use crate::data::{ArtifactKey, Fingerprint};
 use crate::stage::{Input, StageError};
-use crate::store::{DigestCache, ShardStore, Store, open_artifact, read_manifest};
+use crate::store::{ShardStore, Sources, Store, open_artifact, read_manifest};
 
 /// One stage, its result to be, and what it reads.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -54,7 +54,7 @@ impl ShardPlan {
             let store = store.url().to_owned();
             return Err(PipelineError::NotListed { stage: id, artifact: artifact.clone(), store });
         };
-        let settings = stage.settings(&DigestCache::none())?;
+        let settings = stage.settings(&Sources::forgetful(store))?;
         let fingerprint = stage.fingerprint(&settings, &plan.needs);
         if plan.stage != id || plan.artifact != *artifact || fingerprint != artifact.fingerprint {
             return Err(PipelineError::OtherStage { stage: id, artifact: artifact.clone() });

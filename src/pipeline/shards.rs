@@ -12,7 +12,7 @@ use super::shard_plan::ShardPlan;
 use super::transfer::{folder_bytes, watch};
 use crate::model::ComputeDevice;
 use crate::stage::{Input, Monitor, Shard, Stage, StageContext, StageError, make_shard};
-use crate::store::{Attempt, DigestCache, Sealed, ShardStore, Store, Traffic, read_manifest};
+use crate::store::{Attempt, Sealed, ShardStore, Sources, Store, Traffic, read_manifest};
 
 /// Time between two looks at a shard that another process is making.
 const LOOK: Duration = Duration::from_millis(200);
@@ -25,7 +25,7 @@ pub struct ShardJob<'a> {
     device: &'a ComputeDevice,
     monitor: &'a dyn Monitor,
     /// An empty one: that of the cache stays free for whoever plans beside this.
-    digests: DigestCache,
+    sources: Sources,
 }
 
 /// A shard as a list gives it.
@@ -140,7 +140,7 @@ impl<'a> ShardJob<'a> {
         device: &'a ComputeDevice,
         monitor: &'a dyn Monitor,
     ) -> Self {
-        Self { store, stage, plan, device, monitor, digests: DigestCache::none() }
+        Self { store, stage, plan, device, monitor, sources: Sources::forgetful(store) }
     }
 
     /// Whether the whole stage is done.
@@ -219,7 +219,7 @@ impl<'a> ShardJob<'a> {
             scratch,
             inputs,
             base,
-            digests: &self.digests,
+            sources: &self.sources,
             device: self.device,
             monitor: self.monitor,
         }

@@ -17,7 +17,10 @@ pub fn watch<T>(
     counter: impl Fn(&Traffic) -> u64 + Sync,
     work: impl FnOnce() -> T,
 ) -> T {
-    let Some(traffic) = store.traffic() else { return work() };
+    if store.is_local() {
+        return work();
+    }
+    let traffic = store.traffic();
     let done = AtomicBool::new(false);
     std::thread::scope(|scope| {
         scope.spawn(|| {

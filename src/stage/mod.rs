@@ -9,7 +9,7 @@ use std::path::Path;
 
 use crate::data::ArtifactKey;
 use crate::model::ComputeDevice;
-use crate::store::{DigestCache, Sealed};
+use crate::store::{Sealed, Sources};
 
 pub use error::StageError;
 pub use monitor::{Monitor, NoMonitor, Progress, StopSignal};
@@ -53,8 +53,8 @@ pub struct StageContext<'a> {
     pub inputs: &'a BTreeMap<String, Input>,
     /// The stage's result in the newest release, if it has one: what did not change since need not be made again.
     pub base: Option<&'a Sealed>,
-    /// Digests of local files that did not change.
-    pub digests: &'a DigestCache,
+    /// The way to files of others.
+    pub sources: &'a Sources,
     pub device: &'a ComputeDevice,
     pub monitor: &'a dyn Monitor,
 }

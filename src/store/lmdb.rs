@@ -178,11 +178,17 @@ fn open(path: &Path, map_bytes: usize, flags: EnvFlags) -> Result<Env<WithoutTls
     let mut options = EnvOpenOptions::new().read_txn_without_tls();
     options.map_size(map_bytes);
     let flags = flags | EnvFlags::NO_SUB_DIR | EnvFlags::NO_LOCK;
-    // SAFETY: a file being written lies in a scratch folder that this process holds the lock of, a sealed file is
-    // never written again; so without LMDB's own lock nobody changes the map under a reader.
-    #[expect(unsafe_code, reason = "LMDB maps the file into memory")]
-    let opened = unsafe { options.flags(flags).open(path) };
-    opened.map_err(lmdb(path))
+    loop {
+        // SAFETY: a file being written lies in a scratch folder that this process holds the lock of, a sealed file is
+        // never written again; so without LMDB's own lock nobody changes the map under a reader.
+        #[expect(unsafe_code, reason = "LMDB maps the file into memory")]
+        let opened = unsafe { options.flags(flags).open(path) };
+        match opened {
+            // What a signal interrupts is repeated, as the standard library does with files.
+            Err(heed::Error::Io(error)) if error.kind() == std::io::ErrorKind::Interrupted => {}
+            opened => return opened.map_err(lmdb(path)),
+        }
+    }
 }
 
 fn lmdb(path: &Path) -> impl FnOnce(heed::Error) -> StoreError {

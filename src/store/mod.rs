@@ -19,6 +19,7 @@ mod row_filter;
 mod seal;
 mod shards;
 mod source;
+mod sources;
 mod tag;
 mod transfer;
 mod workdir;
@@ -50,6 +51,7 @@ pub use row_filter::RowFilter;
 pub use seal::{Description, Sealed, digest_file, new_nonce, open_artifact, read_manifest, seal};
 pub use shards::{FinishedShard, ShardStore};
 pub use source::{SourceFile, SourceFolder};
+pub use sources::Sources;
 pub use tag::{set_tag, tagged_releases};
 pub use transfer::Traffic;
 pub use workdir::{Attempt, Workdir};
@@ -64,6 +66,7 @@ pub struct Store {
     backend: Backend,
     url: String,
     options: StoreOptions,
+    traffic: Arc<Traffic>,
 }
 
 #[derive(Debug)]
@@ -111,19 +114,22 @@ impl Store {
     /// Opens a store by URL: a path, `file://`, `s3://`, `gs://`, `az://` or `memory://`; credentials come from the
     /// provider's own variables.
     pub fn open(url: &str, options: StoreOptions) -> Result<Self, StoreError> {
-        let backend = match url.split_once("://") {
-            None => Backend::Local(LocalStore::open(Path::new(url))?),
-            Some(("file", path)) => Backend::Local(LocalStore::open(Path::new(path))?),
-            Some(("memory", _)) => Backend::Remote(RemoteStore::new(Arc::new(InMemory::new()), &options)?),
-            Some(_) => Backend::Remote(RemoteStore::new(connect(url)?, &options)?),
+        let path = match url.split_once("://") {
+            None => url,
+            Some(("file", path)) => path,
+            Some(("memory", _)) => return Self::of_objects(url, Arc::new(InMemory::new()), options),
+            Some(_) => return Self::of_objects(url, connect(url)?, options),
         };
-        Ok(Self { backend, url: url.trim_end_matches('/').to_owned(), options })
+        let (backend, url) = (Backend::Local(LocalStore::open(Path::new(path))?), url.trim_end_matches('/').to_owned());
+        let traffic = Arc::new(Traffic::new(options.request_budget));
+        Ok(Self { backend, url, options, traffic })
     }
 
     /// A store whose objects somebody else holds.
     pub fn of_objects(url: &str, objects: Arc<dyn ObjectStore>, options: StoreOptions) -> Result<Self, StoreError> {
-        let backend = Backend::Remote(RemoteStore::new(objects, &options)?);
-        Ok(Self { backend, url: url.to_owned(), options })
+        let traffic = Arc::new(Traffic::new(options.request_budget));
+        let backend = Backend::Remote(RemoteStore::new(objects, &options, &traffic)?);
+        Ok(Self { backend, url: url.trim_end_matches('/').to_owned(), options, traffic })
     }
 
     /// The URL it was opened with.
@@ -201,12 +207,14 @@ impl Store {
         }
     }
 
-    /// What moved between this machine and the store; `None` for a local one.
-    pub fn traffic(&self) -> Option<&Arc<Traffic>> {
-        match &self.backend {
-            Backend::Local(_) => None,
-            Backend::Remote(remote) => Some(&remote.traffic),
-        }
+    /// What moved between this machine and object stores: this one, and the sources that were opened for it.
+    pub fn traffic(&self) -> &Arc<Traffic> {
+        &self.traffic
+    }
+
+    /// Whether artifacts lie on this machine.
+    pub fn is_local(&self) -> bool {
+        matches!(self.backend, Backend::Local(_))
     }
 
     /// Makes the content of `folder` the content of `prefix`; the files count only once a manifest names them.
@@ -255,11 +263,6 @@ impl Store {
             Backend::Local(local) => Ok(local.path(prefix)),
             Backend::Remote(remote) => remote.fetch_folder(prefix, files),
         }
-    }
-
-    /// What is known of local files; held by one run at a time.
-    pub fn digests(&self) -> DigestCache {
-        DigestCache::open(&self.options.cache)
     }
 
     /// Where unfinished work lies: beside the artifacts if the store is local, in the cache otherwise.

@@ -54,8 +54,17 @@ impl TableWriter {
     pub fn write(&mut self, columns: Vec<ArrayRef>) -> Result<(), StoreError> {
         let batch = RecordBatch::try_new(Arc::clone(&self.schema), columns)
             .map_err(|source| StoreError::Arrow { path: self.path.clone(), source })?;
+        self.write_batch(&batch)
+    }
+
+    /// Appends a batch of the same table.
+    pub fn append(&mut self, batch: &TableBatch) -> Result<(), StoreError> {
+        self.write_batch(&batch.batch)
+    }
+
+    fn write_batch(&mut self, batch: &RecordBatch) -> Result<(), StoreError> {
         self.rows += batch.num_rows() as u64;
-        self.writer.write(&batch).map_err(|source| StoreError::Write { path: self.path.clone(), source })
+        self.writer.write(batch).map_err(|source| StoreError::Write { path: self.path.clone(), source })
     }
 
     /// Writes the footer; returns the number of rows.
@@ -115,6 +124,15 @@ impl Iterator for TableReader {
 }
 
 impl TableBatch {
+    /// Columns of a table in schema order.
+    pub fn new(table: Table, columns: Vec<ArrayRef>) -> Result<Self, StoreError> {
+        let path = PathBuf::from(table.name());
+        match RecordBatch::try_new(table.schema(), columns) {
+            Ok(batch) => Ok(Self { path, table, batch }),
+            Err(source) => Err(StoreError::Arrow { path, source }),
+        }
+    }
+
     pub fn rows(&self) -> usize {
         self.batch.num_rows()
     }

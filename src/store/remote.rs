@@ -26,7 +26,7 @@ pub(super) struct RemoteStore {
     objects: Arc<dyn ObjectStore>,
     runtime: Runtime,
     cache: ArtifactCache,
-    pub(super) traffic: Arc<Traffic>,
+    traffic: Arc<Traffic>,
 }
 
 /// Where a file of an artifact lies. With its digest in the key, two runs that make the same artifact differently at the same
@@ -36,10 +36,13 @@ pub(super) fn object_key(prefix: &str, file: &FileEntry) -> String {
 }
 
 impl RemoteStore {
-    pub(super) fn new(objects: Arc<dyn ObjectStore>, options: &StoreOptions) -> Result<Self, StoreError> {
+    pub(super) fn new(
+        objects: Arc<dyn ObjectStore>,
+        options: &StoreOptions,
+        traffic: &Arc<Traffic>,
+    ) -> Result<Self, StoreError> {
         let cache = ArtifactCache::new(options.cache.join("objects"), options.cache_bytes);
-        let traffic = Arc::new(Traffic::new(options.request_budget));
-        Ok(Self { objects, runtime: new_runtime()?, cache, traffic })
+        Ok(Self { objects, runtime: new_runtime()?, cache, traffic: Arc::clone(traffic) })
     }
 
     pub(super) fn read(&self, key: &str) -> Result<Option<Bytes>, StoreError> {

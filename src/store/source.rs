@@ -14,7 +14,9 @@ use tokio::sync::mpsc;
 
 use super::digest_cache::DigestCache;
 use super::objects::{connect, new_runtime, parse_key};
+use super::transfer::Traffic;
 use super::{StoreError, new_nonce};
+use crate::data::ErrorClass;
 
 /// Bytes of one request.
 const CHUNK_BYTES: u64 = 8 << 20;
@@ -33,7 +35,7 @@ pub struct SourceFolder {
 #[derive(Debug, Clone)]
 enum Backend {
     Local(PathBuf),
-    Remote { objects: Arc<dyn ObjectStore>, runtime: Arc<Runtime> },
+    Remote { objects: Arc<dyn ObjectStore>, runtime: Arc<Runtime>, traffic: Arc<Traffic> },
 }
 
 /// One file of a folder.
@@ -51,7 +53,7 @@ impl SourceFolder {
         let backend = match root.split_once("://") {
             None => local(root),
             Some(("file", path)) => local(path),
-            Some(_) => Backend::Remote { objects: connect(root)?, runtime: Arc::new(new_runtime()?) },
+            Some(_) => return Self::of_objects(root, connect(root)?),
         };
         Ok(Self { root: root.to_owned(), backend })
     }
@@ -68,7 +70,17 @@ impl SourceFolder {
 
     /// A folder whose objects somebody else holds.
     pub fn of_objects(root: &str, objects: Arc<dyn ObjectStore>) -> Result<Self, StoreError> {
-        Ok(Self { root: root.to_owned(), backend: Backend::Remote { objects, runtime: Arc::new(new_runtime()?) } })
+        let (runtime, traffic) = (Arc::new(new_runtime()?), Arc::default());
+        Ok(Self { root: root.to_owned(), backend: Backend::Remote { objects, runtime, traffic } })
+    }
+
+    /// The same folder; its requests, if it is remote, are counted by `counter` and kept to its budget.
+    #[must_use]
+    pub fn counted_by(mut self, counter: &Arc<Traffic>) -> Self {
+        if let Backend::Remote { traffic, .. } = &mut self.backend {
+            *traffic = Arc::clone(counter);
+        }
+        self
     }
 
     /// What it was opened with.
@@ -89,12 +101,12 @@ impl SourceFolder {
                 list_folder(root, "", &mut files)?;
                 files
             }
-            Backend::Remote { objects, runtime } => runtime
-                .block_on(async {
-                    let entry = |meta: ObjectMeta| SourceFile { name: meta.location.to_string(), bytes: meta.size };
-                    objects.list(None).map_ok(entry).try_collect::<Vec<_>>().await
-                })
-                .map_err(|source| StoreError::Object { source })?,
+            Backend::Remote { objects, runtime, traffic } => {
+                traffic.request()?;
+                let entry = |meta: ObjectMeta| SourceFile { name: meta.location.to_string(), bytes: meta.size };
+                let listed = async { objects.list(None).map_ok(entry).try_collect::<Vec<_>>().await };
+                runtime.block_on(listed).map_err(StoreError::object)?
+            }
         };
         files.sort_by(|a, b| a.name.cmp(&b.name));
         Ok(files)
@@ -124,11 +136,11 @@ impl SourceFolder {
                 }
                 Ok(Box::new(File::open(&path).map_err(StoreError::io(&path))?))
             }
-            Backend::Remote { objects, runtime } => {
+            Backend::Remote { objects, runtime, traffic } => {
                 let meta = self.head(name)?;
                 let (sender, receiver) = mpsc::channel(CHUNKS_AHEAD);
                 // The name that the answer gives has the prefix of the folder, the request must not.
-                runtime.spawn(stream(Arc::clone(objects), parse_key(name)?, meta, sender));
+                runtime.spawn(stream(Arc::clone(objects), parse_key(name)?, meta, Arc::clone(traffic), sender));
                 Ok(Box::new(RemoteReader { receiver, piece: Bytes::new(), _runtime: Arc::clone(runtime) }))
             }
         }
@@ -136,26 +148,18 @@ impl SourceFolder {
 
     /// The bytes of one file of at most `limit` bytes.
     pub fn read(&self, name: &str, limit: u64) -> Result<Vec<u8>, StoreError> {
-        let too_large = |bytes: u64| StoreError::TooLarge { path: self.display(name), bytes, limit };
         match &self.backend {
             Backend::Local(root) => {
                 let path = root.join(name);
                 let metadata = fs::metadata(&path).map_err(StoreError::io(&path))?;
                 match metadata.len() {
                     _ if !metadata.is_file() => Err(StoreError::NotAFile { path }),
-                    bytes if bytes > limit => Err(too_large(bytes)),
+                    bytes if bytes > limit => Err(StoreError::TooLarge { path, bytes, limit }),
                     _ => fs::read(&path).map_err(StoreError::io(&path)),
                 }
             }
-            Backend::Remote { objects, runtime } => {
-                let key = parse_key(name)?;
-                runtime.block_on(async {
-                    let found = objects.get(&key).await.map_err(|source| StoreError::Object { source })?;
-                    match found.meta.size {
-                        bytes if bytes > limit => Err(too_large(bytes)),
-                        _ => Ok(found.bytes().await.map_err(|source| StoreError::Object { source })?.to_vec()),
-                    }
-                })
+            Backend::Remote { objects, runtime, traffic } => {
+                runtime.block_on(read_object(objects.as_ref(), name, self.display(name), traffic, limit))
             }
         }
     }
@@ -164,17 +168,8 @@ impl SourceFolder {
     pub fn read_many(&self, names: &[&str], limit: u64) -> Vec<Result<Vec<u8>, StoreError>> {
         match &self.backend {
             Backend::Local(_) => names.par_iter().map(|name| self.read(name, limit)).collect(),
-            Backend::Remote { objects, runtime } => runtime.block_on(async {
-                let fetch = |name: &str| {
-                    let (key, path) = (parse_key(name), self.display(name));
-                    async move {
-                        let found = objects.get(&key?).await.map_err(|source| StoreError::Object { source })?;
-                        match found.meta.size {
-                            bytes if bytes > limit => Err(StoreError::TooLarge { path, bytes, limit }),
-                            _ => Ok(found.bytes().await.map_err(|source| StoreError::Object { source })?.to_vec()),
-                        }
-                    }
-                };
+            Backend::Remote { objects, runtime, traffic } => runtime.block_on(async {
+                let fetch = |name| read_object(objects.as_ref(), name, self.display(name), traffic, limit);
                 let transfers: Vec<_> = names.iter().map(|name| fetch(name)).collect();
                 futures::stream::iter(transfers).buffered(FILES_AHEAD).collect().await
             }),
@@ -223,12 +218,31 @@ impl SourceFolder {
     }
 
     fn head(&self, name: &str) -> Result<ObjectMeta, StoreError> {
-        let Backend::Remote { objects, runtime } = &self.backend else {
+        let Backend::Remote { objects, runtime, traffic } = &self.backend else {
             return Err(StoreError::io(&self.display(name))(io::ErrorKind::Unsupported.into()));
         };
         let key = parse_key(name)?;
-        runtime.block_on(objects.head(&key)).map_err(|source| StoreError::Object { source })
+        traffic.request()?;
+        runtime.block_on(objects.head(&key)).map_err(StoreError::object)
     }
+}
+
+async fn read_object(
+    objects: &dyn ObjectStore,
+    name: &str,
+    path: PathBuf,
+    traffic: &Traffic,
+    limit: u64,
+) -> Result<Vec<u8>, StoreError> {
+    let key = parse_key(name)?;
+    traffic.request()?;
+    let found = objects.get(&key).await.map_err(StoreError::object)?;
+    if found.meta.size > limit {
+        return Err(StoreError::TooLarge { path, bytes: found.meta.size, limit });
+    }
+    let bytes = found.bytes().await.map_err(StoreError::object)?;
+    traffic.add_received(bytes.len());
+    Ok(bytes.to_vec())
 }
 
 /// Sends a file piece by piece. Every request names the version that the first one found, so that a file which is
@@ -237,17 +251,24 @@ async fn stream(
     objects: Arc<dyn ObjectStore>,
     key: Key,
     meta: ObjectMeta,
-    sender: mpsc::Sender<object_store::Result<Bytes>>,
+    traffic: Arc<Traffic>,
+    sender: mpsc::Sender<Result<Bytes, StoreError>>,
 ) {
     let starts = (0..meta.size).step_by(CHUNK_BYTES as usize);
     let piece = |start: u64| {
-        let (objects, key) = (Arc::clone(&objects), key.clone());
+        let (objects, key, traffic) = (Arc::clone(&objects), key.clone(), Arc::clone(&traffic));
         let options = GetOptions {
             range: Some((start..meta.size.min(start + CHUNK_BYTES)).into()),
             if_match: meta.e_tag.clone(),
             ..GetOptions::default()
         };
-        async move { objects.get_opts(&key, options).await?.bytes().await }
+        async move {
+            traffic.request()?;
+            let found = objects.get_opts(&key, options).await.map_err(StoreError::object)?;
+            let bytes = found.bytes().await.map_err(StoreError::object)?;
+            traffic.add_received(bytes.len());
+            Ok(bytes)
+        }
     };
     let mut pieces = futures::stream::iter(starts.map(piece)).buffered(CHUNKS_AHEAD);
     while let Some(piece) = pieces.next().await {
@@ -259,7 +280,7 @@ async fn stream(
 }
 
 struct RemoteReader {
-    receiver: mpsc::Receiver<object_store::Result<Bytes>>,
+    receiver: mpsc::Receiver<Result<Bytes, StoreError>>,
     piece: Bytes,
     _runtime: Arc<Runtime>,
 }
@@ -271,9 +292,9 @@ impl Read for RemoteReader {
                 None => return Ok(0),
                 Some(Ok(piece)) => self.piece = piece,
                 Some(Err(error)) => {
-                    let kind = match &error {
-                        object_store::Error::NotFound { .. } => io::ErrorKind::NotFound,
-                        object_store::Error::PermissionDenied { .. } => io::ErrorKind::PermissionDenied,
+                    let kind = match error.class() {
+                        ErrorClass::NotFound => io::ErrorKind::NotFound,
+                        ErrorClass::Permission => io::ErrorKind::PermissionDenied,
                         _ => io::ErrorKind::ConnectionAborted,
                     };
                     return Err(io::Error::new(kind, error));

@@ -5,6 +5,7 @@ use std::path::Path;
 use serde_json::json;
 
 use super::ModelSpec;
+use super::weights::local_weights;
 use crate::model::{Checkpoint, ClipConfig, ConfigChanges, ModelError, open_model, preset, text_preset};
 use crate::stage::{Shard, ShardReceipt, Stage, StageContext, StageError};
 
@@ -33,7 +34,8 @@ impl Stage for BaseModel {
         let state = match &self.spec.weights {
             None => config.random_state(self.seed)?,
             Some(path) => {
-                let model = open_model(path, Some(config.clone()), ConfigChanges::default())?;
+                let path = local_weights(path, context)?;
+                let model = open_model(&path, Some(config.clone()), ConfigChanges::default())?;
                 model.check_tokenizer()?;
                 model.state
             }

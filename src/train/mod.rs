@@ -18,6 +18,7 @@ mod sampler;
 mod schedule;
 mod timing;
 mod validation;
+mod weights;
 
 pub use base_model::BaseModel;
 pub use device_check::{DeviceCheck, check_device};
@@ -34,6 +35,7 @@ pub use model_spec::ModelSpec;
 pub use pairs::{DroppedItems, TrainingPairs};
 pub use schedule::learning_rate;
 pub use validation::{ValidationPool, ValidationScores};
+pub use weights::weights_digest;
 
 /// Version of the stages' results.
 pub const VERSION: u32 = 2;

@@ -10,8 +10,8 @@ use serde::{Deserialize, Serialize};
 pub struct ModelSpec {
     /// Name of the architecture, e.g. `ViT-B-16`.
     pub preset: String,
-    /// Weights of the reference, `.pt` or `.safetensors`; random initialisation if left out. A relative path starts at
-    /// the pipeline file.
+    /// Weights of the reference, `.pt` or `.safetensors`; random initialisation if left out. A path, relative to the
+    /// pipeline file, or a URL as of a source: `s3://bucket/clip_cn_vit-b-16.pt`.
     #[serde(default)]
     pub weights: Option<PathBuf>,
     /// Another text tower than the preset's own, e.g. `RBT3-chinese`.

@@ -7,7 +7,7 @@ use object_store::path::Path as Key;
 use object_store::prefix::PrefixStore;
 use object_store::{ObjectStore, ObjectStoreExt, PutPayload};
 use tuwen::ingest::{SourceRow, SourceSpec, source_rows};
-use tuwen::store::{SourceFolder, StoreError};
+use tuwen::store::{SourceFolder, StoreError, Traffic};
 
 use crate::support::{files_below, repository};
 
@@ -71,6 +71,26 @@ fn what_is_missing_or_too_large_is_an_error_in_both() {
     }
     assert!(matches!(local.reader("deep"), Err(StoreError::NotAFile { .. })));
     assert!(matches!(SourceFolder::open("gopher://x/y"), Err(StoreError::UnknownScheme { .. })));
+}
+
+#[test]
+fn requests_for_a_source_are_counted_and_kept_to_their_budget() {
+    let read = |budget| {
+        let (_copy, _local, remote) = both("chinese-clip");
+        let traffic = Arc::new(Traffic::new(budget));
+        let remote = remote.counted_by(&traffic);
+        let read = remote.reader("deep/large.bin").map_err(|error| error.to_string());
+        let read = read
+            .and_then(|mut reader| std::io::copy(&mut reader, &mut std::io::sink()).map_err(|error| error.to_string()));
+        (read, traffic)
+    };
+    let (all, traffic) = read(None);
+    assert_eq!((all, traffic.received()), (Ok(20_000_000), 20_000_000));
+    let needed = traffic.requests();
+    assert!(needed >= 4, "a request for its length and one for each of three pieces, not {needed}");
+    assert_eq!(read(Some(needed)).0, Ok(20_000_000));
+    let (short, _) = read(Some(needed - 1));
+    assert!(short.as_ref().is_err_and(|error| error.contains("request budget")), "{short:?}");
 }
 
 #[test]

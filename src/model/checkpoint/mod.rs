@@ -8,7 +8,7 @@ mod reference;
 mod safetensors;
 
 pub use hugging_face::write_hugging_face;
-pub use open::{ModelFile, WeightsFormat, open_model, weights_file};
+pub use open::{ModelFile, WEIGHTS_FILES, WeightsFormat, open_model, weights_file};
 pub use pytorch::write_pytorch;
 pub use safetensors::{read_safetensors, write_safetensors};
 

@@ -10,7 +10,8 @@ use crate::model::error::ModelError;
 use crate::model::parameters::StateDict;
 use crate::model::text::tokenizer::{Tokenizer, VOCABULARY};
 
-const PYTORCH_FILE: &str = "pytorch_model.bin";
+/// The file of weights in a folder: the first that is there.
+pub const WEIGHTS_FILES: [&str; 2] = [WEIGHTS_FILE, "pytorch_model.bin"];
 const VOCABULARY_FILE: &str = "vocab.txt";
 
 /// Who wrote a model.
@@ -96,7 +97,7 @@ pub fn weights_file(path: &Path) -> Result<PathBuf, ModelError> {
     if !path.is_dir() {
         return Ok(path.to_owned());
     }
-    let found = [WEIGHTS_FILE, PYTORCH_FILE].map(|name| path.join(name)).into_iter().find(|path| path.is_file());
+    let found = WEIGHTS_FILES.map(|name| path.join(name)).into_iter().find(|path| path.is_file());
     found.ok_or_else(|| ModelError::NoWeights { path: path.to_owned() })
 }
 

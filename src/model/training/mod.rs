@@ -12,8 +12,6 @@ mod state;
 mod tower;
 mod work;
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
-
 use burn::module::Module;
 
 use adamw::AdamW;
@@ -28,6 +26,7 @@ use super::config::ClipConfig;
 use super::device::ComputeDevice;
 use super::encoder::Encoder;
 use super::error::ModelError;
+use super::guard::guarded;
 use super::parameters::{self, StateDict};
 
 pub use adamw::{AdamWConfig, DecayRule};
@@ -100,13 +99,7 @@ impl Trainer {
     /// One step on a batch. Parts, checkpointing and the number of devices change memory and speed, not the result (but
     /// for what dropout draws, and for batch norms, which see one part at a time).
     pub fn step(&mut self, batch: TrainingBatch<'_>, learning_rate: f64) -> Result<StepOutcome, ModelError> {
-        // A device that is out of memory panics deep inside its back end.
-        let step = AssertUnwindSafe(|| self.step_unguarded(batch, learning_rate));
-        catch_unwind(step).unwrap_or_else(|panic| {
-            let words = panic.downcast_ref::<String>().map(String::as_str).or(panic.downcast_ref::<&str>().copied());
-            let reason = words.unwrap_or("its back end gave up").lines().next().unwrap_or_default().to_owned();
-            Err(ModelError::Device { reason })
-        })
+        guarded(|| self.step_unguarded(batch, learning_rate))
     }
 
     fn step_unguarded(&mut self, batch: TrainingBatch<'_>, learning_rate: f64) -> Result<StepOutcome, ModelError> {

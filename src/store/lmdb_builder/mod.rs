@@ -7,6 +7,7 @@
 mod arrival;
 mod branch;
 mod digest;
+mod disk;
 mod output;
 mod page;
 mod spool;

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use super::FileDigest;
 use super::digest::{GROUP_BYTES, GroupDigest};
+use super::disk::{DiskWriter, Group};
 use super::page::{PAGE_BYTES, Tree, meta_pages, run_header, run_pages};
 use crate::store::StoreError;
 
@@ -16,9 +17,11 @@ pub(super) struct PageFile {
     path: PathBuf,
     file: File,
     /// The group that is being filled.
-    group: Vec<u8>,
+    group: Group,
     /// The first group, once it is full.
-    first: Option<Vec<u8>>,
+    first: Option<Group>,
+    /// Writes the other ones.
+    disk: Option<DiskWriter>,
     /// Bytes of the groups that were full.
     full_bytes: u64,
     digest: GroupDigest,
@@ -29,13 +32,14 @@ pub(super) struct PageFile {
 impl PageFile {
     /// Creates the file; one that is there already is an error.
     pub(super) fn create(path: &Path) -> Result<Self, StoreError> {
-        let mut group = Vec::with_capacity(GROUP_BYTES);
-        group.resize(2 * PAGE_BYTES, 0);
+        let mut group = Group::new();
+        group.take(&[0; 2 * PAGE_BYTES]);
         Ok(Self {
             path: path.to_owned(),
             file: File::create_new(path).map_err(StoreError::io(path))?,
             group,
             first: None,
+            disk: None,
             full_bytes: 0,
             digest: GroupDigest::default(),
             is_broken: false,
@@ -48,7 +52,7 @@ impl PageFile {
 
     /// The number that the next page gets.
     pub(super) fn next_page(&self) -> u64 {
-        (self.full_bytes + self.group.len() as u64) / PAGE_BYTES as u64
+        (self.full_bytes + self.group.bytes().len() as u64) / PAGE_BYTES as u64
     }
 
     /// Takes the bytes that come next.
@@ -58,10 +62,8 @@ impl PageFile {
             return Err(StoreError::io(&self.path)(again));
         }
         while !bytes.is_empty() {
-            let (now, later) = bytes.split_at(bytes.len().min(GROUP_BYTES - self.group.len()));
-            self.group.extend_from_slice(now);
-            bytes = later;
-            if self.group.len() == GROUP_BYTES {
+            bytes = self.group.take(bytes);
+            if self.group.is_full() {
                 self.end_group()?;
             }
         }
@@ -89,34 +91,40 @@ impl PageFile {
                 self.write_group()?;
                 first
             }
-            None => std::mem::take(&mut self.group),
+            None => std::mem::replace(&mut self.group, Group::new()),
         };
-        first[..2 * PAGE_BYTES].copy_from_slice(&meta_pages(tree, pages));
-        let written = self.file.write_all_at(&first, 0).and_then(|()| self.file.sync_all());
+        self.disk.take().map_or(Ok(()), DiskWriter::finish).map_err(StoreError::io(&self.path))?;
+        first.bytes_mut()[..2 * PAGE_BYTES].copy_from_slice(&meta_pages(tree, pages));
+        let written = self.file.write_all_at(first.bytes(), 0).and_then(|()| self.file.sync_all());
         written.map_err(StoreError::io(&self.path))?;
-        Ok(FileDigest { bytes, digest: self.digest.finish(&first).to_hex().to_string() })
+        Ok(FileDigest { bytes, digest: self.digest.finish(first.bytes()).to_hex().to_string() })
     }
 
     fn end_group(&mut self) -> Result<(), StoreError> {
         if self.first.is_none() {
-            self.first = Some(std::mem::replace(&mut self.group, Vec::with_capacity(GROUP_BYTES)));
+            self.first = Some(std::mem::replace(&mut self.group, Group::new()));
         } else {
             self.write_group()?;
-            self.group.clear();
         }
         self.full_bytes += GROUP_BYTES as u64;
         Ok(())
     }
 
-    /// Writes and hashes a group that is not the first; it is empty where the file ends with a full one.
+    /// Hashes a group that is not the first and hands it on to be written; it is empty where the file ends with a full one.
     fn write_group(&mut self) -> Result<(), StoreError> {
-        if self.group.is_empty() {
+        let group = std::mem::replace(&mut self.group, Group::empty());
+        if group.bytes().is_empty() {
             return Ok(());
         }
+        self.digest.push(group.bytes());
         self.is_broken = true;
-        self.file.write_all_at(&self.group, self.full_bytes).map_err(StoreError::io(&self.path))?;
+        let mut disk = match self.disk.take() {
+            Some(disk) => disk,
+            None => DiskWriter::start(&self.path, &self.file).map_err(StoreError::io(&self.path))?,
+        };
+        self.group = disk.write(group, self.full_bytes).map_err(StoreError::io(&self.path))?;
+        self.disk = Some(disk);
         self.is_broken = false;
-        self.digest.push(&self.group);
         Ok(())
     }
 }
