@@ -1,8 +1,8 @@
-"""A store and a source in Google's own protocol: `check_gcs.py TUWEN FAKE_GCS`, where FAKE_GCS is the program fake-gcs-server (install_gcs.sh).
+"""A store and a source in Google's own protocol: `check_gcs.py TUWEN FAKE_GCS`, where FAKE_GCS is the program fake-gcs-server (`install.sh DIR gcs`).
 
 Starts the emulator on loopback with its objects in memory, before it what it lacks of the XML API (gcs_xml.py), and asks what cloud.py asks of every provider.
 The emulator refuses no credentials: gcs_xml.py does, which reads the signature that the client made with the account's key. Then a server that takes no notice
-of conditions, as the emulator's plain inserts do not, has to be found out. Python's standard library and openssl only.
+of conditions (the emulator, by its plain inserts) has to be found out. Python's standard library and openssl only.
 """
 import json
 import subprocess
