@@ -14,6 +14,8 @@ pub enum StoreError {
     UnknownScheme { scheme: String, url: String },
     #[error("object store: {}", conceal(&source.to_string()))]
     Object { source: object_store::Error },
+    #[error("{url}: the settings of the environment make no client: {}; correct {variables}", conceal(&source.to_string()))]
+    Settings { url: String, variables: &'static str, source: object_store::Error },
     #[error("`where: {sql}`: {reason}{}", if columns.is_empty() { String::new() } else { format!("; columns: {columns}") })]
     Filter { sql: String, reason: String, columns: String },
     #[error("{path}: not a regular file")]
@@ -90,6 +92,7 @@ impl StoreError {
             // Of batches the library gives it as text alone.
             Self::Arrow { source, .. } if source.to_string().contains("(os error ") => ErrorClass::LocalIo,
             Self::UnknownScheme { .. } | Self::NoArtifact { .. } | Self::NoRelease { .. } => ErrorClass::NotFound,
+            Self::Settings { .. } => ErrorClass::Permission,
             Self::Object { source } => match source {
                 object_store::Error::NotFound { .. } => ErrorClass::NotFound,
                 object_store::Error::PermissionDenied { .. } | object_store::Error::Unauthenticated { .. } => {

@@ -22,18 +22,23 @@ pub(super) fn connect(url: &str) -> Result<Arc<dyn ObjectStore>, StoreError> {
     let scheme = url.split("://").next().unwrap_or_default();
     let parsed = Url::parse(url).map_err(|_| unknown(scheme))?;
     let (kind, prefix) = ObjectStoreScheme::parse(&parsed).map_err(|_| unknown(scheme))?;
-    let object = |source| StoreError::Object { source };
+    // Nothing was asked of a server yet: what fails here fails again until somebody corrects it.
+    let settings = |variables| move |source| StoreError::Settings { url: url.to_owned(), variables, source };
     let objects: Arc<dyn ObjectStore> = match kind {
         ObjectStoreScheme::Memory => Arc::new(InMemory::new()),
         ObjectStoreScheme::AmazonS3 => {
-            Arc::new(AmazonS3Builder::from_env().with_url(url).with_retry(retry()).build().map_err(object)?)
+            Arc::new(AmazonS3Builder::from_env().with_url(url).with_retry(retry()).build().map_err(settings("AWS_*"))?)
         }
-        ObjectStoreScheme::GoogleCloudStorage => {
-            Arc::new(GoogleCloudStorageBuilder::from_env().with_url(url).with_retry(retry()).build().map_err(object)?)
-        }
-        ObjectStoreScheme::MicrosoftAzure => {
-            Arc::new(MicrosoftAzureBuilder::from_env().with_url(url).with_retry(retry()).build().map_err(object)?)
-        }
+        ObjectStoreScheme::GoogleCloudStorage => Arc::new(
+            GoogleCloudStorageBuilder::from_env()
+                .with_url(url)
+                .with_retry(retry())
+                .build()
+                .map_err(settings("GOOGLE_*"))?,
+        ),
+        ObjectStoreScheme::MicrosoftAzure => Arc::new(
+            MicrosoftAzureBuilder::from_env().with_url(url).with_retry(retry()).build().map_err(settings("AZURE_*"))?,
+        ),
         _ => return Err(unknown(scheme)),
     };
     Ok(if prefix.as_ref().is_empty() { objects } else { Arc::new(PrefixStore::new(objects, prefix)) })

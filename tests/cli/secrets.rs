@@ -96,6 +96,25 @@ fn no_secret_is_ever_printed_whatever_a_server_repeats() {
 }
 
 #[test]
+fn settings_that_make_no_client_end_with_77_and_say_which_variables_to_correct() {
+    let workspace = Workspace::with_pipeline();
+    workspace.write("account.json", format!(r#"{{"client_email":"a","private_key_id":"b","private_key":"{CANARY}"}}"#));
+    let account = workspace.path("account.json").display().to_string();
+    for (store, variable, value, word) in [
+        ("gs://bucket/x", "GOOGLE_SERVICE_ACCOUNT", account.as_str(), "correct GOOGLE_*"),
+        ("gs://bucket/x", "GOOGLE_SERVICE_ACCOUNT", "nowhere.json", "correct GOOGLE_*"),
+        ("gs://bucket/x", "GOOGLE_SERVICE_ACCOUNT_KEY", CANARY, "correct GOOGLE_*"),
+        ("az://container/x", "AZURE_STORAGE_ACCOUNT_KEY", "-Q2FuYXJ5-", "correct AZURE_*"),
+        ("s3://bucket/x", "AWS_ALLOW_HTTP", "perhaps", "correct AWS_*"),
+    ] {
+        let mut command = workspace.command(&["verify", "--store", store]);
+        command.env("AZURE_STORAGE_ACCOUNT_NAME", "account").env(variable, value);
+        let ran = Ran::new(&command.output().unwrap()).fails(77, &[store, word]);
+        shows_nothing(&ran, variable);
+    }
+}
+
+#[test]
 fn no_secret_is_in_what_a_run_leaves_behind_and_sends() {
     let workspace = Workspace::with_pipeline();
     let server = Receiver::new(Manner::Repeat(500));
