@@ -50,6 +50,8 @@ pub enum StoreError {
     NoArtifact { key: String, store: String },
     #[error("no release in {store}; run a pipeline first")]
     NoRelease { store: String },
+    #[error("release {release} of {pipeline} is gone: `gc` collected it; choose another one of `tuwen releases list`")]
+    Collected { pipeline: String, release: u64 },
     #[error("{key} was written by another run at the same time; run again")]
     Conflict { key: String },
     #[error("pipeline `{pipeline}` is being run by {by}; wait for it to end, or use --lock wait")]
@@ -91,7 +93,9 @@ impl StoreError {
             }
             // Of batches the library gives it as text alone.
             Self::Arrow { source, .. } if source.to_string().contains("(os error ") => ErrorClass::LocalIo,
-            Self::UnknownScheme { .. } | Self::NoArtifact { .. } | Self::NoRelease { .. } => ErrorClass::NotFound,
+            Self::UnknownScheme { .. } | Self::NoArtifact { .. } | Self::NoRelease { .. } | Self::Collected { .. } => {
+                ErrorClass::NotFound
+            }
             Self::Settings { .. } => ErrorClass::Permission,
             Self::Object { source } => match source {
                 object_store::Error::NotFound { .. } => ErrorClass::NotFound,

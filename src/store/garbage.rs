@@ -6,6 +6,7 @@ use std::time::{Duration, SystemTime};
 use serde::{Deserialize, Serialize};
 
 use super::left_over::{is_wanted, is_work, left_over};
+use super::release::release_key;
 use super::seal::read_json;
 use super::shards::is_receipt;
 use super::tag::tagged_releases;
@@ -51,15 +52,23 @@ struct Marks {
     first_seen: BTreeMap<String, u64>,
 }
 
-/// Collects the garbage of a store. All manifests and receipts go before any other object, so that nobody can begin to use what is only
-/// half there, and an interrupted call leaves nothing that looks whole. `still_ours` is asked before every artifact.
+/// What is said in a store of what is needed.
+struct Named {
+    /// Prefixes of the artifacts that kept releases, tags and recent runs name.
+    live: BTreeSet<String>,
+    /// Pipeline and number of the releases past retention.
+    old: Vec<(String, u64)>,
+}
+
+/// Collects the garbage of a store. Releases past retention go before what they name. All manifests and receipts go before any other object, so that nobody can begin to use what is only
+/// half there, and an interrupted call leaves nothing that looks whole. `still_ours` is asked before everything that goes.
 pub fn collect_garbage(
     store: &Store,
     options: &GarbageOptions,
     still_ours: &dyn Fn() -> Result<(), StoreError>,
 ) -> Result<GarbageStats, StoreError> {
-    let mut stats = GarbageStats::default();
-    let (mut live, _) = named(store, options)?;
+    let mut stats = GarbageStats { removed_releases: retire(store, options, still_ours)?, ..GarbageStats::default() };
+    let Named { mut live, .. } = named(store, options)?;
     close_over_homes(store, &mut live)?;
     stats.live_artifacts = live.len() as u64;
     let marks: Marks = read_json(store, MARKS)?.unwrap_or_default();
@@ -113,27 +122,45 @@ pub fn collect_garbage(
         stats.removed_bytes += objects.iter().map(|object| object.bytes).sum::<u64>();
         stats.removed.push(prefix);
     }
-    // As they stand now: a tag may have come meanwhile.
-    let (_, old_releases) = named(store, options)?;
     if !options.dry_run {
         still_ours()?;
-        old_releases.iter().try_for_each(|key| store.remove(key))?;
         let json = serde_json::to_vec(&next).map_err(|source| StoreError::Json { key: MARKS.to_owned(), source })?;
         store.replace(MARKS, &json)?;
     }
-    stats.removed_releases = old_releases;
     Ok(stats)
+}
+
+/// Removes the releases past retention. One that is tagged in this very moment comes back; whoever tags it later finds it gone.
+fn retire(
+    store: &Store,
+    options: &GarbageOptions,
+    still_ours: &dyn Fn() -> Result<(), StoreError>,
+) -> Result<Vec<String>, StoreError> {
+    let mut retired = Vec::new();
+    for (pipeline, number) in named(store, options)?.old {
+        let key = release_key(&pipeline, number);
+        if !options.dry_run {
+            still_ours()?;
+            let Some(record) = store.read(&key)? else { continue };
+            store.remove(&key)?;
+            if tagged_releases(store, &pipeline)?.into_values().any(|tagged| tagged == number) {
+                store.create(&key, &record)?;
+                continue;
+            }
+        }
+        retired.push(key);
+    }
+    Ok(retired)
 }
 
 /// Whether a release or run that came meanwhile names the artifact, or the one that shards belong to.
 fn names_now(store: &Store, options: &GarbageOptions, prefix: &str) -> Result<bool, StoreError> {
-    let (mut live, _) = named(store, options)?;
+    let Named { mut live, .. } = named(store, options)?;
     close_over_homes(store, &mut live)?;
     Ok(live.contains(prefix) || is_wanted(store, &live, prefix)?)
 }
 
-/// Prefixes of the artifacts that kept releases, tags and recent runs name; keys of the releases past retention.
-fn named(store: &Store, options: &GarbageOptions) -> Result<(BTreeSet<String>, Vec<String>), StoreError> {
+fn named(store: &Store, options: &GarbageOptions) -> Result<Named, StoreError> {
     let mut live = BTreeSet::new();
     let mut old = Vec::new();
     for pipeline in pipelines(store)? {
@@ -142,7 +169,7 @@ fn named(store: &Store, options: &GarbageOptions) -> Result<(BTreeSet<String>, V
         let first_kept = numbers.len().saturating_sub(options.releases.max(1));
         for (at, number) in numbers.into_iter().enumerate() {
             if at < first_kept && !tagged.contains(&number) {
-                old.push(format!("releases/{pipeline}/{number:020}.json"));
+                old.push((pipeline.clone(), number));
             } else if let Some(release) = numbered_release(store, &pipeline, number)? {
                 live.extend(release.artifacts.values().map(ArtifactKey::prefix));
             }
@@ -169,7 +196,7 @@ fn named(store: &Store, options: &GarbageOptions) -> Result<(BTreeSet<String>, V
             live.extend(key.map(|key| key.prefix()));
         }
     }
-    Ok((live, old))
+    Ok(Named { live, old })
 }
 
 /// Artifacts whose files a live one shares are live too.

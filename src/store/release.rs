@@ -100,6 +100,7 @@ pub(super) fn numbered(key: &str) -> Option<u64> {
     key.rsplit('/').next()?.strip_suffix(".json")?.parse().ok()
 }
 
-fn release_key(pipeline: &str, number: u64) -> String {
+/// Where a release stands.
+pub(super) fn release_key(pipeline: &str, number: u64) -> String {
     format!("releases/{pipeline}/{number:020}.json")
 }

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::release::numbered;
 use super::seal::{read_json, to_json};
-use super::{Created, Store, StoreError};
+use super::{Created, Store, StoreError, numbered_release};
 
 #[derive(Debug, Serialize, Deserialize)]
 struct Tag {
@@ -15,14 +15,19 @@ struct Tag {
     release: u64,
 }
 
-/// Lets `tag` name a release from now on.
+/// Lets `tag` name a release from now on; one that is not there, or goes meanwhile, is an error.
 pub fn set_tag(store: &Store, pipeline: &str, tag: &str, release: u64) -> Result<(), StoreError> {
     let prefix = format!("tags/{pipeline}/{tag}");
     let next = store.list(&prefix)?.iter().filter_map(|key| numbered(key)).max().unwrap_or(0) + 1;
     let key = format!("{prefix}/{next:020}.json");
     let tag = Tag { kind: "Tag".to_owned(), version: 1, release };
     match store.create(&key, &to_json(&key, &tag)?)? {
-        Created::Ours => Ok(()),
+        // `gc` looks for tags after it took a release away, and this looks for the release after the tag: one of them finds out.
+        Created::Ours if numbered_release(store, pipeline, release)?.is_some() => Ok(()),
+        Created::Ours => {
+            store.remove(&key)?;
+            Err(StoreError::Collected { pipeline: pipeline.to_owned(), release })
+        }
         Created::Taken => Err(StoreError::Conflict { key }),
     }
 }

@@ -162,17 +162,29 @@ async fn receive(
         .map(|start| piece(objects, key, start..file.bytes.min(start + PIECE_BYTES), file.bytes, traffic))
         .buffered(PIECES_AHEAD);
     while let Some(piece) = pieces.next().await {
-        let piece = piece?;
+        let piece = match piece {
+            // Where an object ends early the server refuses what would come next, as if that were a fault of its own.
+            Err(_) if has_other_length(objects, key, file.bytes, traffic).await => return Err(damaged(key, file)),
+            piece => piece?,
+        };
         traffic.add_received(piece.len());
         hasher.update_rayon(&piece);
         out.write_all(&piece).map_err(StoreError::io(temporary))?;
     }
     out.sync_all().map_err(StoreError::io(temporary))?;
     if hasher.count() != file.bytes || hasher.finalize().to_hex().as_str() != file.digest {
-        let (expected, digest) = (file.bytes, file.digest.clone());
-        return Err(StoreError::Damaged { key: key.to_string(), expected, digest });
+        return Err(damaged(key, file));
     }
     Ok(())
+}
+
+fn damaged(key: &Key, file: &FileEntry) -> StoreError {
+    StoreError::Damaged { key: key.to_string(), expected: file.bytes, digest: file.digest.clone() }
+}
+
+/// Whether the object is there and has not `bytes` bytes. What cannot be found out is no reason to call it damaged.
+async fn has_other_length(objects: &Arc<dyn ObjectStore>, key: &Key, bytes: u64, traffic: &Traffic) -> bool {
+    traffic.request().is_ok() && objects.head(key).await.is_ok_and(|found| found.size != bytes)
 }
 
 /// A range of an object that has `bytes` in all.
@@ -203,7 +215,11 @@ pub(super) async fn digest_object(
         .map(|start| piece(objects, key, start..bytes.min(start + PIECE_BYTES), bytes, traffic))
         .buffered(PIECES_AHEAD);
     while let Some(piece) = pieces.next().await {
-        let piece = piece?;
+        let piece = match piece {
+            // The digest of what there is, which is not that of the whole.
+            Err(_) if has_other_length(objects, key, bytes, traffic).await => break,
+            piece => piece?,
+        };
         traffic.add_received(piece.len());
         hasher.update_rayon(&piece);
     }

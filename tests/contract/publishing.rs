@@ -1,4 +1,5 @@
 //! Publishing, leases, tags and garbage on every kind of store, and on stores that answer wrongly.
+use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::path::Path;
@@ -255,6 +256,34 @@ fn garbage_goes_after_its_grace_and_nothing_that_is_named_goes() {
         store.remove(&format!("{}/manifest.json", artifact("current").prefix())).unwrap();
         assert!(!was_collected(store, &current).unwrap());
         assert_eq!(latest_release(store, "p").unwrap().unwrap().number, 3);
+    });
+}
+
+#[test]
+fn a_tag_that_comes_while_garbage_goes_keeps_its_release_or_finds_it_gone() {
+    on_every_store(|store| {
+        for name in ["first", "second", "third"] {
+            sealed(store, name);
+            publish_next(store, "p", &one(name));
+        }
+        let options = |days: u64| GarbageOptions {
+            releases: 1,
+            runs: 0,
+            grace: Duration::from_hours(1),
+            now: SystemTime::now() + Duration::from_secs(86_400 * days),
+            dry_run: false,
+        };
+        // After it was decided that release 1 goes, and before it does.
+        let asked = Cell::new(false);
+        let tag = || if asked.replace(true) { Ok(()) } else { set_tag(store, "p", "keep", 1) };
+        let gone = collect_garbage(store, &options(1), &tag).unwrap();
+        assert_eq!(gone.removed_releases, ["releases/p/00000000000000000002.json"]);
+        assert!(matches!(set_tag(store, "p", "late", 2), Err(StoreError::Collected { release: 2, .. })));
+        assert_eq!(tagged_releases(store, "p").unwrap(), BTreeMap::from([("keep".to_owned(), 1)]));
+        collect_garbage(store, &options(2), &|| Ok(())).unwrap();
+        assert_eq!(numbered_release(store, "p", 1).unwrap().unwrap().number, 1);
+        assert!(read_manifest(store, &artifact("first")).unwrap().is_some());
+        assert!(read_manifest(store, &artifact("second")).unwrap().is_none());
     });
 }
 

@@ -1,7 +1,10 @@
 use std::collections::BTreeMap;
-use std::sync::Barrier;
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Barrier};
 
+use object_store::ObjectStore;
+use object_store::memory::InMemory;
 use tuwen::data::{ArtifactKey, ArtifactKind, FingerprintBuilder};
 use tuwen::store::{
     Created, Description, LookupFile, Publication, Store, StoreError, StoreOptions, Workdir, latest_release,
@@ -168,6 +171,25 @@ fn a_damaged_artifact_is_refused() {
     let key = sealed(&store, "x");
     std::fs::write(folder.path().join(key.prefix()).join("rows.txt"), "longer than before").unwrap();
     assert!(open_artifact(&store, &key).unwrap_err().to_string().contains("run the stage again"));
+}
+
+#[test]
+fn an_object_that_ends_early_is_damage_and_no_failure_of_the_server() {
+    let (folder, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let objects: Arc<dyn ObjectStore> = Arc::new(InMemory::new());
+    let open =
+        |cache: &Path| Store::of_objects("s3://bucket", Arc::clone(&objects), StoreOptions::cached_in(cache)).unwrap();
+    let store = open(folder.path());
+    let key = artifact("large");
+    let workdir = Workdir::open(&store, &key).unwrap();
+    // Three requests, of which the object will answer one.
+    std::fs::write(workdir.out().join("rows.bin"), vec![7; 20 << 20]).unwrap();
+    seal(&store, workdir.out(), &key, Description::default()).unwrap();
+    let file = read_manifest(&store, &key).unwrap().unwrap().files.remove(0);
+    let place = store.file_key(&key.prefix(), &file);
+    store.replace(&place, &vec![7; 9 << 20]).unwrap();
+    assert!(matches!(open_artifact(&open(other.path()), &key), Err(StoreError::Damaged { .. })));
+    assert_ne!(store.digest(&place, file.bytes).unwrap(), file.digest);
 }
 
 #[test]

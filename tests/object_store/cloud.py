@@ -17,9 +17,10 @@ import harness  # noqa: E402
 # Above this a file goes up in parts (src/store/transfer.rs).
 PIECE_BYTES = 8 << 20
 SURFACES = harness.REPOSITORY / "sample_data/surfaces"
-# The stages whose tables come from a source alone: files that are named, and a folder that is listed.
+# The stages that come from a source alone: files that are named, a folder that is listed, weights.
 SOURCES = harness.PIPELINE[: harness.PIPELINE.index("  - { id: audit")] + """\
   - { id: surfaces, kind: ingest, source: { format: folder, root: SURFACES, captions: captions.csv }, split: { valid: 0.15, test: 0.2 } }
+  - { id: start, kind: model, preset: ViT-tiny-16, weights: WEIGHTS }
 """
 
 
@@ -126,9 +127,12 @@ def ask(cloud, scene, check):
 
 
 def ask_sources(cloud, scene, check, run):
-    """The data sets lie in the bucket too; then a file of them is another one."""
+    """The data sets and weights to begin with lie in the bucket too; then a file of them is another one."""
+    weights = next((scene.folder / "first").glob("artifacts/checkpoint/*/model.safetensors"))
+
     def local(muge):
-        (scene.folder / "local.yaml").write_text(SOURCES.replace("ROOT", str(scene.folder / muge)).replace("SURFACES", str(SURFACES)))
+        text = SOURCES.replace("ROOT", str(scene.folder / muge)).replace("SURFACES", str(SURFACES)).replace("WEIGHTS", str(weights))
+        (scene.folder / "local.yaml").write_text(text)
         return scene.undisturbed("local.yaml", scene.folder / "local").digests
 
     def send(folder, name):
@@ -140,10 +144,15 @@ def ask_sources(cloud, scene, check, run):
 
     send(scene.folder / "muge", "muge")
     send(SURFACES, "surfaces")
-    (scene.folder / "source.yaml").write_text(SOURCES.replace("ROOT", f"{cloud.root}/data/muge").replace("SURFACES", f"{cloud.root}/data/surfaces"))
+    cloud.write("data/start.safetensors", weights.read_bytes())
+    places = {"ROOT": "muge", "SURFACES": "surfaces", "WEIGHTS": "start.safetensors"}
+    text = SOURCES
+    for word, place in places.items():
+        text = text.replace(word, f"{cloud.root}/data/{place}")
+    (scene.folder / "source.yaml").write_text(text)
     made = run("run", "source.yaml", store="from-source")
     digests, expected = scene.found(View(cloud, "from-source")).digests if made.returncode == 0 else {}, local("muge")
-    check("sources in the bucket make the tables of the local ones", digests == expected, f"{len(digests)} of {len(expected)} files {told(made)}")
+    check("sources and weights in the bucket make what local ones make", digests == expected, f"{len(digests)} of {len(expected)} files {told(made)}")
     again = run("run", "source.yaml", "--json", store="from-source")
     reused = again.returncode == 0 and all(step["reused"] for step in json.loads(again.stdout.splitlines()[-1])["steps"])
     check("while they stay as they are they are not read again", reused, told(again))

@@ -6,6 +6,8 @@ use crate::data::{Secret, conceal_always};
 /// Names of variables whose value is a secret end in one of these.
 const SECRET_ENDINGS: [&str; 9] =
     ["_KEY", "_TOKEN", "_TOKEN_FILE", "_SECRET", "_PASSWORD", "_CREDENTIALS", "_HEADERS", "_SAS", "_SERVICE_ACCOUNT"];
+/// Those of them whose value is the path of a file, or else JSON.
+const PATH_ENDINGS: [&str; 3] = ["_TOKEN_FILE", "_APPLICATION_CREDENTIALS", "_SERVICE_ACCOUNT"];
 /// Fields of a file with credentials that are secret; the others, such as the project, are not.
 const SECRET_FIELDS: [&str; 4] = ["private_key", "private_key_id", "client_secret", "refresh_token"];
 /// A larger file is none with credentials.
@@ -40,7 +42,7 @@ pub fn conceal_environment() {
     let mut secrets = Vec::new();
     for (name, value) in std::env::vars_os() {
         let (Some(name), Some(value)) = (name.to_str().map(str::to_uppercase), value.to_str()) else { continue };
-        if is_secret(&name) {
+        if is_secret(&name) && !is_path_of_nothing(&name, value) {
             add_parts(value, &mut secrets);
         }
         if let Some(password) = password_of(value) {
@@ -54,6 +56,12 @@ fn is_secret(name: &str) -> bool {
     // The id of a key is public; a server names it when it refuses a request.
     let is_public = name.ends_with("ACCESS_KEY_ID");
     !is_public && SECRET_ENDINGS.iter().any(|ending| name.ends_with(ending))
+}
+
+/// Whether a file with credentials is named that is not there: the message that says so may name it.
+fn is_path_of_nothing(name: &str, value: &str) -> bool {
+    let names_a_file = PATH_ENDINGS.iter().any(|ending| name.ends_with(ending));
+    names_a_file && !value.trim_start().starts_with('{') && !std::path::Path::new(value).exists()
 }
 
 /// A value as it may be repeated: whole, the value of each header or of each part of a query, with and without its scheme, decoded; of JSON the fields that are
@@ -129,6 +137,14 @@ mod tests {
         assert!(secrets.contains(&"MIIEvQsecretline".to_owned()) && !secrets.contains(&"public-project".to_owned()));
         assert_eq!(password_of("http://me:pass-word@host/x").as_deref(), Some("pass-word"));
         assert_eq!(password_of("http://host/a@b:c"), None);
+    }
+
+    #[test]
+    fn the_path_of_a_file_that_is_missing_is_no_secret() {
+        assert!(is_path_of_nothing("GOOGLE_SERVICE_ACCOUNT", "/no/such/key.json"));
+        assert!(!is_path_of_nothing("GOOGLE_SERVICE_ACCOUNT", r#"{"private_key":"x"}"#));
+        assert!(!is_path_of_nothing("GOOGLE_SERVICE_ACCOUNT", "Cargo.toml"));
+        assert!(!is_path_of_nothing("AWS_SECRET_ACCESS_KEY", "/wJalrXUtnFEMI"));
     }
 
     #[test]

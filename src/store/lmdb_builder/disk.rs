@@ -10,6 +10,11 @@ use std::thread::JoinHandle;
 use super::digest::GROUP_BYTES;
 use super::page::PAGE_BYTES;
 
+/// What opens a file past the page cache.
+#[cfg(target_os = "linux")]
+const DIRECT: i32 = libc::O_DIRECT;
+#[cfg(not(target_os = "linux"))]
+const DIRECT: i32 = 0;
 /// Full groups that wait to be written.
 const GROUPS_AHEAD: usize = 3;
 
@@ -72,7 +77,7 @@ impl Group {
 impl DiskWriter {
     /// Starts the thread; `file` is open at `path` for writing.
     pub(super) fn start(path: &Path, file: &File) -> io::Result<Self> {
-        let direct = File::options().write(true).custom_flags(libc::O_DIRECT).open(path).ok();
+        let direct = File::options().write(true).custom_flags(DIRECT).open(path).ok();
         let cached = file.try_clone()?;
         let (full, groups) = sync_channel(GROUPS_AHEAD);
         let (done, empty) = channel();
