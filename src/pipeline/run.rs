@@ -3,21 +3,17 @@ use std::collections::BTreeMap;
 use std::time::Instant;
 
 use serde::Serialize;
-use serde_json::json;
 
 use super::error::PipelineError;
 use super::event::{RunEvent, RunListener};
 use super::gate::judge_gates;
 use super::plan::{Plan, State, Step};
-use super::transfer::{folder_bytes, watch};
-use crate::data::{ArtifactKey, ErrorClass, Release, conceal};
+use super::run_record::{Ending, record};
+use super::step::run_step;
+use crate::data::{ArtifactKey, ErrorClass, Release};
 use crate::model::ComputeDevice;
-use crate::report::PUBLISHED_SCORES;
-use crate::stage::{Input, Monitor, StageContext, StageError, StageOutput, StageStats, TELEMETRY_FOLDER, run_shards};
-use crate::store::{
-    Clock, ConditionalWrites, Description, Lease, Publication, Sealed, ShardStore, Sources, Store, StoreError, Traffic,
-    Workdir, open_artifact, publish, read_manifest, seal,
-};
+use crate::stage::{Monitor, StageError, StageStats};
+use crate::store::{Clock, ConditionalWrites, Lease, Publication, Store, StoreError, publish, read_manifest};
 
 /// How a run is carried out.
 #[derive(Debug, Clone)]
@@ -168,160 +164,4 @@ pub fn publish_outcome(
     let publication =
         Publication { pipeline: &plan.name, artifacts, base: plan.base, run_id, gate, ..Publication::default() };
     Ok(publish(store, publication)?)
-}
-
-fn run_step(
-    step: &Step,
-    plan: &Plan,
-    store: &Store,
-    device: &ComputeDevice,
-    monitor: &dyn Monitor,
-    options: &RunOptions,
-) -> Result<(StageStats, bool), StageError> {
-    monitor.check_stop()?;
-    if read_manifest(store, &step.artifact)?.is_some() {
-        return Ok((StageStats::default(), true));
-    }
-    if let State::Run { why } = &step.state {
-        monitor.note(&format!("{}: {} ({why})", step.stage.id, step.stage.spec.kind().as_str()));
-    }
-    let title = format!("{}: download", step.stage.id);
-    let inputs = watch(store, monitor, &title, None, Traffic::received, || open_inputs(step, plan, store))?;
-    let workdir = Workdir::open(store, &step.artifact)?;
-    if read_manifest(store, &step.artifact)?.is_some() {
-        // Another run held the folder until just now, and sealed it.
-        workdir.remove()?;
-        return Ok((StageStats::default(), true));
-    }
-    let shards = ShardStore::new(store, &step.artifact);
-    if options.unfinished == Unfinished::Restart {
-        workdir.clear()?;
-        shards.clear()?;
-    }
-    let base = open_base(&step.stage.id, plan.published.get(&step.stage.id), store, monitor);
-    let context = StageContext {
-        stage: &step.stage.id,
-        out: workdir.out(),
-        scratch: workdir.scratch(),
-        inputs: &inputs,
-        base: base.as_ref(),
-        sources: &Sources::of(store),
-        device,
-        monitor,
-    };
-    let stage = step.stage.build();
-    let stats = run_shards(stage.as_ref(), &context, &shards);
-    keep_telemetry(store, &options.run_id, &context)?;
-    let StageOutput { stats, shared, digested } = stats?;
-    let needs = step.needs.iter().map(|(id, fingerprint)| (id.clone(), vec![fingerprint.clone()]));
-    let json = serde_json::to_value(&stats).map_err(|error| StageError::internal(error.to_string()))?;
-    let description = Description {
-        stage: step.stage.id.clone(),
-        code: step.stage.code_version(),
-        spec: step.settings.clone(),
-        inputs: needs.collect(),
-        stats: json,
-        shared,
-        digested,
-    };
-    let title = format!("{}: upload", step.stage.id);
-    let bytes = folder_bytes(workdir.out());
-    watch(store, monitor, &title, bytes, Traffic::sent, || seal(store, workdir.out(), &step.artifact, description))?;
-    workdir.remove()?;
-    if stage.divides()
-        && let Err(error) = shards.clear()
-    {
-        // The result is sealed; what its shards left costs space until `gc` removes it.
-        monitor.warn(&format!("{}: its shards are still in the store: {error}", step.stage.id));
-    }
-    Ok((stats, false))
-}
-
-/// The stage's result in the newest release. Without it everything is made anew, which is right too.
-pub(super) fn open_base(
-    stage: &str,
-    published: Option<&ArtifactKey>,
-    store: &Store,
-    monitor: &dyn Monitor,
-) -> Option<Sealed> {
-    let opened = open_artifact(store, published?);
-    opened.inspect_err(|error| monitor.warn(&format!("{stage}: nothing is taken over: {error}"))).ok()
-}
-
-/// The sealed artifacts that a step reads, by stage.
-pub fn open_inputs(step: &Step, plan: &Plan, store: &Store) -> Result<BTreeMap<String, Input>, StageError> {
-    let mut inputs = BTreeMap::new();
-    for id in &step.inputs {
-        let missing = || StageError::internal(format!("input `{id}` is not part of the plan"));
-        let key = plan.step(id).ok_or_else(missing)?.artifact.clone();
-        inputs.insert(id.clone(), Input { sealed: open_artifact(store, &key)?, key });
-    }
-    if let Some(against) = &step.stage.against
-        && read_manifest(store, &against.scores)?.is_some()
-    {
-        let sealed = open_artifact(store, &against.scores)?;
-        inputs.insert(PUBLISHED_SCORES.to_owned(), Input { key: against.scores.clone(), sealed });
-    }
-    Ok(inputs)
-}
-
-/// `runs/<run-id>/<stage>/…`: what a stage measured on the way, whether it ended well or not.
-fn keep_telemetry(store: &Store, run_id: &str, context: &StageContext<'_>) -> Result<(), StoreError> {
-    let folder = context.scratch.join(TELEMETRY_FOLDER);
-    let Ok(entries) = std::fs::read_dir(&folder) else { return Ok(()) };
-    for entry in entries {
-        let path = entry.map_err(StoreError::io(&folder))?.path();
-        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        let bytes = std::fs::read(&path).map_err(StoreError::io(&path))?;
-        store.replace(&format!("runs/{run_id}/{}/{name}", context.stage), &bytes)?;
-    }
-    std::fs::remove_dir_all(&folder).map_err(StoreError::io(&folder))
-}
-
-/// How a run stands.
-#[derive(Clone, Copy)]
-enum Ending<'a> {
-    Running,
-    Done,
-    Failed(&'a PipelineError),
-}
-
-/// `runs/<run-id>.json`: what this run does and how it ended. It is there from the start, so that nobody collects what the
-/// run is about to use.
-fn record(
-    plan: &Plan,
-    store: &Store,
-    options: &RunOptions,
-    started: u64,
-    outcome: &RunOutcome,
-    ending: Ending<'_>,
-) -> Result<(), StoreError> {
-    let key = format!("runs/{}.json", options.run_id);
-    let (state, failure) = match ending {
-        Ending::Running => ("running", None),
-        Ending::Done => ("done", None),
-        Ending::Failed(error) => ("failed", Some(error)),
-    };
-    let traffic = store.traffic();
-    let moved =
-        json!({ "requests": traffic.requests(), "bytes_sent": traffic.sent(), "bytes_received": traffic.received() });
-    let ended = (state != "running").then(|| (options.clock)());
-    let record = json!({
-        "kind": "Run",
-        "version": 2,
-        "run_id": options.run_id,
-        "pipeline": plan.name,
-        "program": concat!("tuwen ", env!("CARGO_PKG_VERSION")),
-        "logical_date": options.logical_date,
-        "state": state,
-        "started": started,
-        "ended": ended,
-        "steps": outcome.steps,
-        "release": outcome.release.as_ref().map(|release| release.number),
-        "published": outcome.published,
-        "traffic": (!store.is_local() || traffic.requests() > 0).then_some(moved),
-        "exit_code": ended.map(|_| failure.map_or(0, |error| error.class().exit_code())),
-        "error": failure.map(|failure| conceal(&failure.to_string()).into_owned()),
-    });
-    store.replace(&key, record.to_string().as_bytes())
 }

@@ -7,8 +7,8 @@ use serde::Serialize;
 
 use super::error::PipelineError;
 use super::resolve::Resolved;
-use super::run::open_base;
 use super::shard_plan::ShardPlan;
+use super::step::open_base;
 use super::transfer::{folder_bytes, watch};
 use crate::model::ComputeDevice;
 use crate::stage::{Input, Monitor, Shard, Stage, StageContext, StageError, make_shard};

@@ -15,6 +15,7 @@ mod parquet;
 mod probe;
 mod release;
 mod remote;
+mod remote_file;
 mod row_filter;
 mod seal;
 mod shards;

@@ -4,24 +4,17 @@ use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use bytes::Bytes;
 use futures::{StreamExt, TryStreamExt};
-use object_store::path::Path as Key;
-use object_store::{GetOptions, ObjectMeta, ObjectStore, ObjectStoreExt};
+use object_store::{ObjectMeta, ObjectStore, ObjectStoreExt};
 use rayon::prelude::*;
 use tokio::runtime::Runtime;
-use tokio::sync::mpsc;
 
 use super::digest_cache::DigestCache;
 use super::objects::{connect, new_runtime, parse_key};
+use super::remote_file::{RemoteReader, read_object};
 use super::transfer::Traffic;
 use super::{StoreError, new_nonce};
-use crate::data::ErrorClass;
 
-/// Bytes of one request.
-const CHUNK_BYTES: u64 = 8 << 20;
-/// Requests for one file at the same time.
-const CHUNKS_AHEAD: usize = 4;
 /// Small files that are fetched at the same time.
 const FILES_AHEAD: usize = 32;
 
@@ -138,10 +131,8 @@ impl SourceFolder {
             }
             Backend::Remote { objects, runtime, traffic } => {
                 let meta = self.head(name)?;
-                let (sender, receiver) = mpsc::channel(CHUNKS_AHEAD);
                 // The name that the answer gives has the prefix of the folder, the request must not.
-                runtime.spawn(stream(Arc::clone(objects), parse_key(name)?, meta, Arc::clone(traffic), sender));
-                Ok(Box::new(RemoteReader { receiver, piece: Bytes::new(), _runtime: Arc::clone(runtime) }))
+                Ok(Box::new(RemoteReader::start(objects, parse_key(name)?, meta, traffic, runtime)))
             }
         }
     }
@@ -224,86 +215,6 @@ impl SourceFolder {
         let key = parse_key(name)?;
         traffic.request()?;
         runtime.block_on(objects.head(&key)).map_err(StoreError::object)
-    }
-}
-
-async fn read_object(
-    objects: &dyn ObjectStore,
-    name: &str,
-    path: PathBuf,
-    traffic: &Traffic,
-    limit: u64,
-) -> Result<Vec<u8>, StoreError> {
-    let key = parse_key(name)?;
-    traffic.request()?;
-    let found = objects.get(&key).await.map_err(StoreError::object)?;
-    if found.meta.size > limit {
-        return Err(StoreError::TooLarge { path, bytes: found.meta.size, limit });
-    }
-    let bytes = found.bytes().await.map_err(StoreError::object)?;
-    traffic.add_received(bytes.len());
-    Ok(bytes.to_vec())
-}
-
-/// Sends a file piece by piece. Every request names the version that the first one found, so that a file which is
-/// replaced meanwhile is an error and not a mixture.
-async fn stream(
-    objects: Arc<dyn ObjectStore>,
-    key: Key,
-    meta: ObjectMeta,
-    traffic: Arc<Traffic>,
-    sender: mpsc::Sender<Result<Bytes, StoreError>>,
-) {
-    let starts = (0..meta.size).step_by(CHUNK_BYTES as usize);
-    let piece = |start: u64| {
-        let (objects, key, traffic) = (Arc::clone(&objects), key.clone(), Arc::clone(&traffic));
-        let options = GetOptions {
-            range: Some((start..meta.size.min(start + CHUNK_BYTES)).into()),
-            if_match: meta.e_tag.clone(),
-            ..GetOptions::default()
-        };
-        async move {
-            traffic.request()?;
-            let found = objects.get_opts(&key, options).await.map_err(StoreError::object)?;
-            let bytes = found.bytes().await.map_err(StoreError::object)?;
-            traffic.add_received(bytes.len());
-            Ok(bytes)
-        }
-    };
-    let mut pieces = futures::stream::iter(starts.map(piece)).buffered(CHUNKS_AHEAD);
-    while let Some(piece) = pieces.next().await {
-        // The reader is gone once its user has seen enough.
-        if sender.send(piece).await.is_err() {
-            return;
-        }
-    }
-}
-
-struct RemoteReader {
-    receiver: mpsc::Receiver<Result<Bytes, StoreError>>,
-    piece: Bytes,
-    _runtime: Arc<Runtime>,
-}
-
-impl Read for RemoteReader {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        while self.piece.is_empty() {
-            match self.receiver.blocking_recv() {
-                None => return Ok(0),
-                Some(Ok(piece)) => self.piece = piece,
-                Some(Err(error)) => {
-                    let kind = match error.class() {
-                        ErrorClass::NotFound => io::ErrorKind::NotFound,
-                        ErrorClass::Permission => io::ErrorKind::PermissionDenied,
-                        _ => io::ErrorKind::ConnectionAborted,
-                    };
-                    return Err(io::Error::new(kind, error));
-                }
-            }
-        }
-        let count = buffer.len().min(self.piece.len());
-        buffer[..count].copy_from_slice(&self.piece.split_to(count));
-        Ok(count)
     }
 }
 
