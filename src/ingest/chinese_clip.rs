@@ -1,5 +1,6 @@
 //! The reference's raw layout: `{split}_imgs.tsv` (`id<TAB>base64`) and `{split}_texts.jsonl`
 //! (`{"text_id", "text", "image_ids"}`); as MUGE, Flickr30k-CN and COCO-CN are published.
+use bytes::Bytes;
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -68,7 +69,7 @@ struct TextLine {
     image_ids: Option<Vec<Value>>,
 }
 
-fn parse_image(place: Place, mut line: Vec<u8>, split: Option<Split>) -> SourceRow {
+fn parse_image(place: Place, line: Bytes, split: Option<Split>) -> SourceRow {
     if line.len() >= MAX_LINE_BYTES {
         return SourceRow::bad(place, "images", "", "line is longer than any image that is accepted");
     }
@@ -78,10 +79,8 @@ fn parse_image(place: Place, mut line: Vec<u8>, split: Option<Split>) -> SourceR
     let Ok(id) = std::str::from_utf8(&line[..tab]).map(|id| id.trim().to_owned()) else {
         return SourceRow::bad(place, "images", "", "image id is not UTF-8");
     };
-    // What is left of the line is the image, where it lies.
-    line.truncate(line.trim_ascii_end().len().max(tab + 1));
-    let blank = line[tab + 1..].iter().take_while(|byte| byte.is_ascii_whitespace()).count();
-    let content = ImageContent::Base64 { line, after: tab + 1 + blank };
+    let image = line[tab + 1..].trim_ascii();
+    let content = ImageContent::Base64(line.slice_ref(image));
     SourceRow::Image(ImageRow { place, id, split, family: None, content, repeats: false })
 }
 

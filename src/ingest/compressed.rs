@@ -11,6 +11,7 @@ const ENDINGS: [&str; 3] = ["", ".gz", ".zst"];
 /// Largest window of a zstd frame, as a power of two: what `zstd --long` makes, and no more memory than that.
 const MAX_WINDOW_LOG: u32 = 27;
 const BUFFER_BYTES: usize = 1 << 20;
+pub const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
 /// A file's content, named for messages.
 pub type Content = BufReader<Box<dyn Read + Send>>;
@@ -40,14 +41,19 @@ pub fn plain_name(name: &str) -> &str {
 pub fn open(source: &SourceFolder, name: &str) -> Result<Content, IngestError> {
     let io = |error: io::Error| IngestError::io(&source.display(name))(error);
     let mut reader = open_bytes(source, name)?;
-    if reader.fill_buf().map_err(io)?.starts_with(b"\xef\xbb\xbf") {
-        reader.consume(3);
+    if reader.fill_buf().map_err(io)?.starts_with(BYTE_ORDER_MARK) {
+        reader.consume(BYTE_ORDER_MARK.len());
     }
     Ok(reader)
 }
 
 /// Opens a file, decompressed by its ending.
 pub fn open_bytes(source: &SourceFolder, name: &str) -> Result<Content, IngestError> {
+    Ok(BufReader::with_capacity(BUFFER_BYTES, open_unbuffered(source, name)?))
+}
+
+/// Opens a file, decompressed by its ending, for large reads.
+pub fn open_unbuffered(source: &SourceFolder, name: &str) -> Result<Box<dyn Read + Send>, IngestError> {
     let raw = source.reader(name)?;
     let plain: Box<dyn Read + Send> = if name.ends_with(".gz") {
         Box::new(MultiGzDecoder::new(raw))
@@ -59,5 +65,5 @@ pub fn open_bytes(source: &SourceFolder, name: &str) -> Result<Content, IngestEr
     } else {
         raw
     };
-    Ok(BufReader::with_capacity(BUFFER_BYTES, plain))
+    Ok(plain)
 }

@@ -175,7 +175,7 @@ impl Sound {
 fn source_name(row: &ImageRow) -> String {
     match &row.content {
         ImageContent::File(name) => name.clone(),
-        ImageContent::Bytes(_) | ImageContent::Base64 { .. } => format!("{}:{}", row.place.source, row.place.line),
+        ImageContent::Bytes(_) | ImageContent::Base64(_) => format!("{}:{}", row.place.source, row.place.line),
     }
 }
 

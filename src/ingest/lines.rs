@@ -1,34 +1,39 @@
-//! Lines of a file, each with its number.
-use std::io::BufRead;
+//! Lines of a file, each with its number. A line is a part of the block that was read and not copied.
+use std::io::Read;
 use std::path::PathBuf;
 
+use bytes::Bytes;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use super::compressed::{self, Content};
+use super::compressed::{self, BYTE_ORDER_MARK};
 use super::source::{Place, SourceRow, SourceRows};
 use super::{IngestError, MAX_IMAGE_BYTES};
 use crate::store::SourceFolder;
 
 /// A base64 image of the largest size that is read at all, with its id.
 pub const MAX_LINE_BYTES: usize = MAX_IMAGE_BYTES / 3 * 4 + 1024;
+const BLOCK_BYTES: usize = 1 << 20;
 
 /// Opens one file, yields its lines that are not blank, and is done after the first error.
 pub struct Lines {
     source: SourceFolder,
     name: String,
-    open: Option<Content>,
+    open: Option<Box<dyn Read + Send>>,
+    /// What was read and not yet given.
+    block: Bytes,
     line: u64,
     done: bool,
 }
 
 impl Lines {
     pub fn new(source: &SourceFolder, name: &str) -> Self {
-        Self { source: source.clone(), name: name.to_owned(), open: None, line: 0, done: false }
+        let (source, name) = (source.clone(), name.to_owned());
+        Self { source, name, open: None, block: Bytes::new(), line: 0, done: false }
     }
 
     /// Rows made from the lines.
-    pub fn parse(self, parse: impl Fn(Place, Vec<u8>) -> SourceRow + Send + 'static) -> SourceRows {
+    pub fn parse(self, parse: impl Fn(Place, Bytes) -> SourceRow + Send + 'static) -> SourceRows {
         Box::new(self.map(move |line| line.map(|(place, line)| parse(place, line))))
     }
 
@@ -36,34 +41,69 @@ impl Lines {
         self.source.display(&self.name)
     }
 
-    /// Reads one line of at most [`MAX_LINE_BYTES`]; the rest of a longer one is passed over.
-    fn read_line(&mut self, line: &mut Vec<u8>) -> Result<usize, IngestError> {
-        if self.open.is_none() {
-            self.open = Some(compressed::open(&self.source, &self.name)?);
-        }
-        let path = self.path();
-        let Some(reader) = &mut self.open else {
-            return Ok(0);
-        };
-        let mut read = read_line(reader, line).map_err(IngestError::io(&path))?;
-        if read == MAX_LINE_BYTES && line.last() != Some(&b'\n') {
-            read += reader.skip_until(b'\n').map_err(IngestError::io(&path))?;
-        }
+    /// One line with its end, of at most [`MAX_LINE_BYTES`]; the rest of a longer one is passed over. Empty at the end.
+    fn read_line(&mut self) -> Result<Bytes, IngestError> {
         self.line += 1;
-        Ok(read)
+        let mut searched = 0;
+        loop {
+            let end = memchr::memchr(b'\n', &self.block[searched..]).map(|at| searched + at + 1);
+            match end {
+                Some(end) if end <= MAX_LINE_BYTES => return Ok(self.block.split_to(end)),
+                None if self.block.len() < MAX_LINE_BYTES => {
+                    searched = self.block.len();
+                    if !self.read_more()? {
+                        return Ok(std::mem::take(&mut self.block));
+                    }
+                }
+                _ => {
+                    let line = self.block.split_to(MAX_LINE_BYTES);
+                    self.pass_over_line()?;
+                    return Ok(line);
+                }
+            }
+        }
+    }
+
+    fn pass_over_line(&mut self) -> Result<(), IngestError> {
+        loop {
+            let end = memchr::memchr(b'\n', &self.block);
+            drop(self.block.split_to(end.map_or(self.block.len(), |at| at + 1)));
+            if end.is_some() || !self.read_more()? {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Puts more of the file behind what is left of the block; says whether there was more.
+    fn read_more(&mut self) -> Result<bool, IngestError> {
+        let path = self.path();
+        let is_first = self.open.is_none();
+        let reader = match &mut self.open {
+            Some(reader) => reader,
+            None => self.open.insert(compressed::open_unbuffered(&self.source, &self.name)?),
+        };
+        // What is left of a long line doubles, so that it is not copied once for every megabyte.
+        let more = BLOCK_BYTES.max(self.block.len());
+        let mut block = Vec::with_capacity(self.block.len() + more);
+        block.extend_from_slice(&self.block);
+        let read = Read::take(reader, more as u64).read_to_end(&mut block).map_err(IngestError::io(&path))?;
+        self.block = block.into();
+        if is_first && self.block.starts_with(BYTE_ORDER_MARK) {
+            drop(self.block.split_to(BYTE_ORDER_MARK.len()));
+        }
+        Ok(read > 0)
     }
 }
 
 impl Iterator for Lines {
-    type Item = Result<(Place, Vec<u8>), IngestError>;
+    type Item = Result<(Place, Bytes), IngestError>;
 
     fn next(&mut self) -> Option<Self::Item> {
         while !self.done {
-            let mut line = Vec::new();
-            match self.read_line(&mut line) {
-                Ok(0) => self.done = true,
-                Ok(_) if line.trim_ascii().is_empty() => {}
-                Ok(_) => return Some(Ok((Place { source: self.name.clone(), line: self.line }, line))),
+            match self.read_line() {
+                Ok(line) if line.is_empty() => self.done = true,
+                Ok(line) if line.trim_ascii().is_empty() => {}
+                Ok(line) => return Some(Ok((Place { source: self.name.clone(), line: self.line }, line))),
                 Err(error) => {
                     self.done = true;
                     return Some(Err(error));
@@ -72,28 +112,6 @@ impl Iterator for Lines {
         }
         None
     }
-}
-
-/// Appends what comes up to the end of the line, with it, and at most [`MAX_LINE_BYTES`]; returns how much that was. (The
-/// standard library's search for the end is several times slower.)
-fn read_line(reader: &mut Content, line: &mut Vec<u8>) -> std::io::Result<usize> {
-    let mut read = 0;
-    while read < MAX_LINE_BYTES {
-        let bytes = match reader.fill_buf() {
-            Err(error) if error.kind() == std::io::ErrorKind::Interrupted => continue,
-            bytes => bytes?,
-        };
-        let bytes = &bytes[..bytes.len().min(MAX_LINE_BYTES - read)];
-        let end = memchr::memchr(b'\n', bytes);
-        let taken = end.map_or(bytes.len(), |at| at + 1);
-        line.extend_from_slice(&bytes[..taken]);
-        reader.consume(taken);
-        read += taken;
-        if end.is_some() || taken == 0 {
-            break;
-        }
-    }
-    Ok(read)
 }
 
 /// A JSON line, or a row for quarantine that says what was `expected`.
@@ -123,4 +141,46 @@ pub enum LineKind {
     Image,
     /// `{"text_id", "text"}`.
     Text,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn lines(content: &[u8]) -> Vec<(u64, Vec<u8>)> {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("lines"), content).unwrap();
+        let source = SourceFolder::open(&folder.path().to_string_lossy()).unwrap();
+        Lines::new(&source, "lines")
+            .map(|line| line.map(|(place, line)| (place.line, line.to_vec())).unwrap())
+            .collect()
+    }
+
+    #[test]
+    fn lines_are_found_wherever_blocks_end() {
+        // Shorter, as long and longer than a block, so that ends fall on every side of its end.
+        for length in [0, 1, BLOCK_BYTES - 3, BLOCK_BYTES - 1, BLOCK_BYTES, BLOCK_BYTES + 1, 5 * BLOCK_BYTES / 2] {
+            let long = vec![b'x'; length];
+            let content = [&b"first\n"[..], &long, b"\n\n \r\nlast"].concat();
+            let mut expected = vec![(1, b"first\n".to_vec()), (2, [&long[..], b"\n"].concat()), (5, b"last".to_vec())];
+            if length == 0 {
+                expected.remove(1);
+            }
+            assert!(lines(&content) == expected, "{length}");
+        }
+    }
+
+    #[test]
+    fn a_byte_order_mark_is_no_part_of_the_first_line() {
+        assert_eq!(lines(b"\xef\xbb\xbfa\nb"), [(1, b"a\n".to_vec()), (2, b"b".to_vec())]);
+        assert!(lines(b"\xef\xbb\xbf").is_empty() && lines(b"").is_empty());
+    }
+
+    #[test]
+    fn of_a_line_that_is_too_long_the_rest_is_passed_over() {
+        let content = [&vec![b'x'; MAX_LINE_BYTES + 3 * BLOCK_BYTES][..], b"\nnext\n"].concat();
+        let found = lines(&content);
+        assert_eq!((found[0].1.len(), found.len()), (MAX_LINE_BYTES, 2));
+        assert_eq!(found[1], (2, b"next\n".to_vec()));
+    }
 }

@@ -56,7 +56,7 @@ fn image_rows(path: &Path, name: String, split: Split) -> Result<SourceRows, Ing
         let place = Place { source: name.clone(), line };
         Ok(match String::from_utf8(key) {
             Ok(id) => {
-                let content = ImageContent::Base64 { line: value, after: 0 };
+                let content = ImageContent::Base64(value.into());
                 SourceRow::Image(ImageRow { place, id, split: Some(split), family: None, content, repeats: false })
             }
             Err(_) => SourceRow::bad(place, "images", "", "image id is not UTF-8"),

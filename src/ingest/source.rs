@@ -1,4 +1,6 @@
 //! What a reader of any format yields, row by row.
+use bytes::Bytes;
+
 use crate::data::Split;
 use crate::store::SourceFolder;
 
@@ -43,11 +45,8 @@ pub struct ImageRow {
 #[derive(Debug)]
 pub enum ImageContent {
     Bytes(Vec<u8>),
-    /// Standard or URL-safe alphabet, as the source has it: what follows the first `after` bytes of a line.
-    Base64 {
-        line: Vec<u8>,
-        after: usize,
-    },
+    /// Standard or URL-safe alphabet, as the source has it.
+    Base64(Bytes),
     /// A file of the source by name.
     File(String),
 }
@@ -80,9 +79,9 @@ impl ImageContent {
     pub fn into_bytes(self, source: &SourceFolder) -> Result<Vec<u8>, IngestError> {
         match self {
             Self::Bytes(bytes) => Ok(bytes),
-            Self::Base64 { line, after } => {
+            Self::Base64(encoded) => {
                 let invalid = || IngestError::Decode { reason: "not valid base64".to_owned() };
-                decode_base64(line.get(after..).unwrap_or_default()).ok_or_else(invalid)
+                decode_base64(&encoded).ok_or_else(invalid)
             }
             Self::File(name) => Ok(source.read(&name, MAX_IMAGE_BYTES as u64)?),
         }
@@ -91,7 +90,8 @@ impl ImageContent {
     /// Memory it takes, for files the memory they are likely to.
     pub fn size(&self) -> usize {
         match self {
-            Self::Bytes(bytes) | Self::Base64 { line: bytes, .. } => bytes.len(),
+            Self::Bytes(bytes) => bytes.len(),
+            Self::Base64(encoded) => encoded.len(),
             Self::File(_) => 1 << 16,
         }
     }
