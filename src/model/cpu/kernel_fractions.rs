@@ -195,7 +195,7 @@ mod x86 {
             let no_digits = _mm512_cmpgt_epu8_mask(even, nine) | _mm512_cmpgt_epu8_mask(odd, nine);
             // Four digits as one, eight as one, then all sixteen, for all numbers in their order.
             let fours = _mm512_packus_epi32(four_digits(even), four_digits(odd));
-            let eights = _mm512_madd_epi16(fours, _mm512_set1_epi32(1 << 16 | 10_000));
+            let eights = _mm512_madd_epi16(fours, _mm512_set1_epi32((1 << 16) + 10_000));
             let high = _mm512_mul_epu32(eights, _mm512_set1_epi64(100_000_000));
             let units = _mm512_add_epi64(high, _mm512_srli_epi64::<32>(eights));
             let value = _mm512_mul_pd(_mm512_cvtepi64_pd(units), _mm512_set1_pd(1e-16));
@@ -233,8 +233,8 @@ mod x86 {
     /// Numbers of four digits, 32 bits each.
     #[target_feature(enable = "avx512f,avx512bw")]
     fn four_digits(digits: __m512i) -> __m512i {
-        let pairs = _mm512_maddubs_epi16(digits, _mm512_set1_epi16(1 << 8 | 10));
-        _mm512_madd_epi16(pairs, _mm512_set1_epi32(1 << 16 | 100))
+        let pairs = _mm512_maddubs_epi16(digits, _mm512_set1_epi16((1 << 8) + 10));
+        _mm512_madd_epi16(pairs, _mm512_set1_epi32((1 << 16) + 100))
     }
 
     #[target_feature(enable = "avx512f")]
@@ -292,10 +292,11 @@ mod tests {
             "0.1234567890123456]",
         ] {
             for count in (0..40).chain([65, 66, 67, 68, 90, 1_000]) {
-                let texts: Vec<&str> = (0..count).map(|i| plain[i * 7 % 5 % 4]).collect();
+                let mut texts: Vec<&str> = (0..count).map(|i| plain[i * 7 % 5 % 4]).collect();
                 let expected: Vec<f32> = texts.iter().map(|text| text.parse::<f64>().unwrap() as f32).collect();
                 let rest = format!("{other}, {behind}");
-                let text = format!("[{}{rest}", texts.iter().map(|text| format!("{text}, ")).collect::<String>());
+                texts.push(&rest);
+                let text = format!("[{}", texts.join(", "));
                 let (found, left) = read(&text);
                 if has_fast_fractions() {
                     assert_eq!(found, expected, "{other}");
