@@ -1,7 +1,9 @@
 //! `tuwen score`.
+use std::mem::ManuallyDrop;
 use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
+use rayon::prelude::*;
 use serde_json::json;
 
 use super::score_table::{per_query_csv, score_table};
@@ -16,6 +18,8 @@ use crate::store::write_whole;
 
 /// Length of the lists that the reference scores.
 const REFERENCE_K: usize = 10;
+/// Lists that a core makes text of at a time.
+const LISTS_AT_A_TIME: usize = 512;
 
 #[derive(Debug, Args)]
 pub struct ScoreArgs {
@@ -120,38 +124,61 @@ fn score_predictions(args: &ScoreArgs) -> Result<(Vec<Outcome>, Option<String>),
 }
 
 fn score_features(args: &ScoreArgs) -> Result<(Vec<Outcome>, Option<String>), Failure> {
-    let truth = Truth::read(args)?;
-    let rankings = rank_features(args)?;
-    let lists = |k| {
-        let mut bytes = Vec::new();
-        write_predictions(&mut bytes, args.direction.into(), &rankings, k)
-            .map(|()| bytes)
-            .map_err(|error| Failure::new(ErrorClass::Internal, error.to_string()))
-    };
-    let predictions = lists(args.k as usize)?;
+    let (truth, rankings) = rayon::join(|| Truth::read(args), || rank_features(args));
+    // The process ends soon and gives all memory back at once; piece by piece takes milliseconds.
+    let (truth, rankings) = (ManuallyDrop::new(truth?), ManuallyDrop::new(rankings?));
+    let predictions = lists(&rankings, args.direction.into(), args.k as usize)?;
     let write = || args.predictions_out.as_ref().map_or(Ok(()), |path| write_whole(path, &predictions));
     let score = || {
         if args.k as usize == REFERENCE_K {
             truth.reference_score(&predictions, args)
         } else {
-            truth.reference_score(&lists(REFERENCE_K)?, args)
+            truth.reference_score(&lists(&rankings, args.direction.into(), REFERENCE_K)?, args)
         }
     };
-    // A disk takes milliseconds to make a file durable; both files wait for it at the same time.
-    let (written, (refusal, outcomes)) =
-        rayon::join(write, || rayon::join(score, || outcomes(&truth.judgements, &rankings)));
+    // A disk takes milliseconds to make a file durable: this thread waits for it, and all others work.
+    let (mut found, mut refusal) = (Vec::new(), Ok(None));
+    let written = rayon::in_place_scope(|scope| {
+        scope.spawn(|_| refusal = score());
+        scope.spawn(|_| found = outcomes(&truth.judgements, &rankings));
+        write()
+    });
     written?;
-    Ok((outcomes, refusal?))
+    Ok((found, refusal?))
+}
+
+/// The lines of a prediction file.
+fn lists(rankings: &[Ranking], direction: Direction, k: usize) -> Result<Vec<u8>, Failure> {
+    let part = |rankings: &[Ranking]| {
+        let mut bytes = Vec::new();
+        write_predictions(&mut bytes, direction, rankings, k).map(|()| bytes)
+    };
+    let parts: std::io::Result<Vec<Vec<u8>>> = rankings.par_chunks(LISTS_AT_A_TIME).map(part).collect();
+    parts.map(|parts| parts.concat()).map_err(|error| Failure::new(ErrorClass::Internal, error.to_string()))
 }
 
 /// The best documents of every query.
 fn rank_features(args: &ScoreArgs) -> Result<Vec<Ranking>, Failure> {
+    let (query, document) = Direction::from(args.direction).kinds();
+    let path = |kind| match kind {
+        ItemKind::Image => given(args.image_features.as_ref()),
+        ItemKind::Text => given(args.text_features.as_ref()),
+    };
+    // What is no file can be read once only.
+    let both_are_files = [query, document].into_iter().all(|kind| path(kind).is_file());
+    if both_are_files
+        && let Ok(documents) = read_features(path(document), document)
+        && let Some(rankings) = ManuallyDrop::new(documents).nearest_to_file(path(query), query, args.k as usize)
+    {
+        return Ok(rankings);
+    }
+    // Whatever is wrong is found in the order of images, texts and vectors.
     let (images, texts) = rayon::join(
-        || read_features(given(args.image_features.as_ref()), ItemKind::Image),
-        || read_features(given(args.text_features.as_ref()), ItemKind::Text),
+        || read_features(path(ItemKind::Image), ItemKind::Image),
+        || read_features(path(ItemKind::Text), ItemKind::Text),
     );
     let (images, texts) = (images?, texts?);
-    let (queries, documents) = match Direction::from(args.direction).kinds().0 {
+    let (queries, documents) = match query {
         ItemKind::Text => (&texts, &images),
         ItemKind::Image => (&images, &texts),
     };

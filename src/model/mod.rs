@@ -28,7 +28,7 @@ pub use checkpoint::{
 };
 pub use clip::ClipModel;
 pub use config::{ClipConfig, ConfigChanges, ResNetConfig, TextConfig, VisionConfig, VitConfig};
-pub use cpu::{has_fast_bf16, has_fast_i8, vectorized};
+pub use cpu::{fraction_f32, fractions_f32, has_fast_bf16, has_fast_fractions, has_fast_i8, rounds_alike, vectorized};
 pub use device::{ComputeDevice, DeviceChoice};
 pub use encoder::{Encoder, normalize_rows};
 pub use error::ModelError;

@@ -1,4 +1,5 @@
-//! A file in blocks of whole lines, so that several cores can work on it; memory does not grow with the file.
+//! A file that can only be read from its start on in blocks of whole lines, so that several cores can work on it; memory
+//! does not grow with the file. A regular file is faster in [`super::pieces`].
 use std::fs::File;
 use std::io::Read;
 use std::path::Path;
@@ -17,8 +18,6 @@ pub struct Block {
     pub number: usize,
     /// Of its first line, counted from 1.
     pub line: u64,
-    /// Lines in it, blank ones too.
-    pub lines: usize,
     pub bytes: Vec<u8>,
     spare: Spare,
 }
@@ -44,11 +43,6 @@ impl<'a> Blocks<'a> {
     pub fn open(path: &'a Path) -> Result<Self, FileError> {
         let file = File::open(path).map_err(FileError::io(path))?;
         Ok(Self { path, file, rest: Vec::new(), number: 0, line: 1, done: false, spare: Spare::default() })
-    }
-
-    /// Bytes of the whole file; 0 for what is no regular file.
-    pub fn file_bytes(&self) -> u64 {
-        self.file.metadata().map_or(0, |metadata| metadata.len())
     }
 }
 
@@ -86,7 +80,6 @@ impl Iterator for Blocks<'_> {
         let ends = memchr::memchr_iter(b'\n', &bytes).count();
         self.number += 1;
         self.line += ends as u64;
-        let lines = ends + usize::from(bytes.last().is_some_and(|last| *last != b'\n'));
-        Some(Ok(Block { number, line, lines, bytes, spare: Arc::clone(&self.spare) }))
+        Some(Ok(Block { number, line, bytes, spare: Arc::clone(&self.spare) }))
     }
 }

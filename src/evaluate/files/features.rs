@@ -1,19 +1,17 @@
 //! Feature files of the reference, `{"image_id" or "text_id", "feature": […]}` a line, read on all cores.
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::io::Write;
 use std::path::Path;
 
 use rayon::prelude::*;
 
 use super::FileError;
-use super::blocks::{Block, Blocks};
-use super::feature_block::{Parsed, check_length, id_key, parse_block};
-use super::feature_line::parse_line;
+use super::feature_block::{Parsed, check_length, each_part, id_key};
 use super::python_text::{float_text, id_json};
 use crate::data::ItemKind;
 use crate::evaluate::Ranking;
 use crate::model::ModelError;
-use crate::model::nearest::top_k;
+use crate::model::nearest::{CodedDocuments, Scored, top_k};
 
 /// Vectors with their ids, in the order of the file.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -29,11 +27,30 @@ impl Features {
     /// first in the file, as the reference's stable sort has it.
     pub fn nearest(&self, documents: &Self, k: usize) -> Result<Vec<Ranking>, ModelError> {
         let lists = top_k(&self.vectors, &documents.vectors, self.dimension, k, None)?;
-        let ranking = |(id, list): (&String, Vec<crate::model::nearest::Scored>)| Ranking {
-            query_id: id.clone(),
-            documents: list.iter().map(|hit| (documents.ids[hit.row as usize].clone(), hit.score)).collect(),
+        Ok(self.ids.iter().zip(lists).map(|(id, list)| documents.ranking(id, &list)).collect())
+    }
+
+    /// As [`nearest`](Self::nearest) of the queries of a file among these documents, where every part of the file is
+    /// searched as soon as it is read. `None` if anything is wrong with either side.
+    pub fn nearest_to_file(&self, path: &Path, kind: ItemKind, k: usize) -> Option<Vec<Ranking>> {
+        let coded = CodedDocuments::new(&self.vectors, self.dimension).ok()?;
+        let search = |part: Parsed| {
+            if part.rows.is_empty() {
+                return Some(Vec::new());
+            }
+            let vectors = Some(&part.vectors).filter(|_| part.dimension == self.dimension)?;
+            let lists = coded.scan().search_few(vectors, k).ok()?;
+            Some(part.rows.iter().zip(lists).map(|((_, id), list)| self.ranking(id, &list)).collect())
         };
-        Ok(self.ids.iter().zip(lists).map(ranking).collect())
+        let parts: Vec<Option<Vec<Ranking>>> = each_part(path, kind, search).ok()?;
+        let rankings = parts.into_iter().collect::<Option<Vec<_>>>()?.into_iter().flatten().collect::<Vec<_>>();
+        let mut seen = HashSet::with_capacity(rankings.len());
+        (!rankings.is_empty() && rankings.iter().all(|ranking| seen.insert(&ranking.query_id))).then_some(rankings)
+    }
+
+    fn ranking(&self, query: &str, list: &[Scored]) -> Ranking {
+        let documents = list.iter().map(|hit| (self.ids[hit.row as usize].clone(), hit.score)).collect();
+        Ranking { query_id: query.to_owned(), documents }
     }
 }
 
@@ -41,46 +58,7 @@ impl Features {
 ///
 /// Numbers become what Python's `numpy.float32(float(text))` makes of them.
 pub fn read_features(path: &Path, kind: ItemKind) -> Result<Features, FileError> {
-    let mut blocks = Blocks::open(path)?;
-    let bytes = blocks.file_bytes();
-    let first = blocks.next();
-    let (dimension, rows) =
-        first.as_ref().and_then(|first| expected(first.as_ref().ok()?, kind, bytes)).unwrap_or((0, 0));
-    // Pages of the table that no vector reaches are never touched.
-    let mut table = vec![0.0; dimension * rows];
-    let mut left = table.as_mut_slice();
-    // Blocks are taken in the order of the file, so each gets the next rows of the table.
-    let placed = first.into_iter().chain(blocks).map(|block| {
-        let block = block?;
-        let room = left.split_off_mut(..block.lines * dimension);
-        if room.is_none() {
-            // What follows overflows too, and stays in order.
-            left = &mut [];
-        }
-        Ok((block, room.unwrap_or_default()))
-    });
-    let parse = |placed: Result<(Block, &mut [f32]), FileError>| {
-        let (block, room) = placed?;
-        parse_block(path, kind, &block, room)
-    };
-    let mut parts: Vec<Parsed> =
-        placed.par_bridge().map(parse).collect::<Result<_, _>>().map_err(|error| match error {
-            // Another core may have met a later error first; the first line of the file to blame is looked for again.
-            FileError::Line { .. } => first_error(path, kind).unwrap_or(error),
-            other => other,
-        })?;
-    parts.sort_unstable_by_key(|part| part.number);
-    joined(path, parts, table)
-}
-
-/// Dimension, and how many rows the file may have, from its first line.
-fn expected(block: &Block, kind: ItemKind, bytes: u64) -> Option<(usize, usize)> {
-    let line = block.bytes.split(|byte| *byte == b'\n').find(|line| !line.trim_ascii().is_empty())?;
-    let mut vector = Vec::new();
-    parse_line(line, id_key(kind), &mut vector).ok()?;
-    // Lines of one model differ by few hundredths; where they do not, what has no room is put into place at the end.
-    let rows = bytes as usize / line.len();
-    Some((vector.len(), rows + rows / 8 + 64))
+    joined(path, each_part(path, kind, |part| part)?)
 }
 
 /// Writes lines as the reference's `extract_features.py` does, to the byte: every f32 as the f64 that it is.
@@ -93,46 +71,48 @@ pub fn write_features(out: &mut impl Write, kind: ItemKind, ids: &[String], vect
     Ok(())
 }
 
-fn first_error(path: &Path, kind: ItemKind) -> Option<FileError> {
-    Blocks::open(path).ok()?.find_map(|block| block.and_then(|block| parse_block(path, kind, &block, &mut [])).err())
-}
-
-/// Closes the gaps that blank lines left in the table, and puts into place what it had no room for.
-fn joined(path: &Path, parts: Vec<Parsed>, mut vectors: Vec<f32>) -> Result<Features, FileError> {
+/// Parts as one table.
+fn joined(path: &Path, parts: Vec<Parsed>) -> Result<Features, FileError> {
     let dimension = parts.iter().find(|part| !part.rows.is_empty()).map_or(0, |part| part.dimension);
     if dimension == 0 {
         return Err(FileError::Empty { path: path.to_owned() });
     }
     let rows: usize = parts.iter().map(|part| part.rows.len()).sum();
-    let (mut from, mut to) = (0, 0);
-    let mut overflow = Vec::new();
-    let (mut lines, mut ids) = (Vec::with_capacity(rows), Vec::with_capacity(rows));
+    let (mut lines, mut ids, mut before) = (Vec::with_capacity(rows), Vec::with_capacity(rows), 1);
+    let mut tables = Vec::with_capacity(parts.len());
     for part in parts {
         if let Some((line, _)) = part.rows.first() {
-            check_length(path, *line, part.dimension, dimension)?;
+            check_length(path, before + line, part.dimension, dimension)?;
         }
-        let held = part.rows.len() * dimension - part.overflow.len();
-        if from != to {
-            vectors.copy_within(from..from + held, to);
-        }
-        (from, to) = (from + part.room, to + held);
-        overflow.extend(part.overflow);
         for (line, id) in part.rows {
-            lines.push(line);
+            lines.push(before + line);
             ids.push(id);
         }
+        before += part.lines;
+        tables.push(part.vectors);
     }
-    vectors.truncate(to);
-    vectors.append(&mut overflow);
-    let features = Features { ids, vectors, dimension };
-    let mut first = HashMap::with_capacity(rows);
-    for (id, line) in features.ids.iter().zip(&lines) {
+    let (vectors, once) = rayon::join(|| one_table(tables), || every_id_once(path, &ids, &lines));
+    once.map(|()| Features { ids, vectors, dimension })
+}
+
+fn one_table(tables: Vec<Vec<f32>>) -> Vec<f32> {
+    let mut whole = vec![0.0; tables.iter().map(Vec::len).sum()];
+    let mut left = whole.as_mut_slice();
+    let places = tables.into_iter().map(|table| (left.split_off_mut(..table.len()).unwrap_or_default(), table));
+    let places: Vec<(&mut [f32], Vec<f32>)> = places.collect();
+    places.into_par_iter().for_each(|(place, table)| place.copy_from_slice(&table));
+    whole
+}
+
+fn every_id_once(path: &Path, ids: &[String], lines: &[u64]) -> Result<(), FileError> {
+    let mut first = HashMap::with_capacity(ids.len());
+    for (id, line) in ids.iter().zip(lines) {
         if let Some(before) = first.insert(id.as_str(), line) {
             let reason = format!("id `{id}` stands in line {before} too; keep one of the two");
             return Err(FileError::line(path, *line, reason));
         }
     }
-    Ok(features)
+    Ok(())
 }
 
 #[cfg(test)]
@@ -169,6 +149,61 @@ mod tests {
                 assert_eq!((features.ids[id].as_str(), features.vectors[2 * id + 1]), (&*id.to_string(), id as f32));
             }
         }
+    }
+
+    /// Lines of `rows` vectors that repeat every 700, more than a piece of a file holds.
+    fn lines(kind: ItemKind, rows: usize) -> String {
+        let ids: Vec<String> = (0..rows).map(|row| (7 * row).to_string()).collect();
+        let value = |i: usize| ((i * 7919 % 1_009) as f32 - 500.0) / 511.0;
+        let vectors: Vec<f32> = (0..rows * 40).map(|i| value(i % (700 * 40))).collect();
+        let mut out = Vec::new();
+        write_features(&mut out, kind, &ids, &vectors).unwrap();
+        String::from_utf8(out).unwrap()
+    }
+
+    fn file(text: &str) -> tempfile::NamedTempFile {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), text).unwrap();
+        file
+    }
+
+    #[test]
+    fn queries_are_searched_as_they_are_read_and_find_what_queries_in_memory_find() {
+        let documents = read(&lines(ItemKind::Image, 900)).unwrap();
+        let queries = lines(ItemKind::Text, 1_500).replace("\"text_id\": 70,", "\"text_id\": \"a b\",");
+        assert!(queries.len() > 1 << 20, "more than two pieces");
+        let queries = file(&queries.replace("}\n", "}\r\n\n"));
+        let read = read_features(queries.path(), ItemKind::Text).unwrap();
+        assert_eq!((read.ids.len(), read.ids[10].as_str()), (1_500, "a b"));
+        let found = documents.nearest_to_file(queries.path(), ItemKind::Text, 12).unwrap();
+        assert_eq!(found, read.nearest(&documents, 12).unwrap());
+        let short = "{\"text_id\": 1, \"feature\": [0.5]}\n";
+        let unending = format!("{{\"text_id\": 1, \"feature\": [1e20{}]}}", ", 0.5".repeat(39));
+        let twice = lines(ItemKind::Text, 5).repeat(2);
+        for wrong in ["", "\n", "{}", short, &unending, &twice] {
+            assert_eq!(documents.nearest_to_file(file(wrong).path(), ItemKind::Text, 12), None, "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_pipe_is_read_as_a_file_is_and_its_lines_have_the_same_numbers() {
+        let folder = tempfile::tempdir().unwrap();
+        let pipe = folder.path().join("pipe");
+        assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+        let through = |text: String| {
+            let writer = std::thread::spawn({
+                let pipe = pipe.clone();
+                // Whoever finds a bad line reads no further.
+                move || std::fs::write(pipe, text).unwrap_or_default()
+            });
+            let read = read_features(&pipe, ItemKind::Image).map_err(|error| error.to_string());
+            writer.join().unwrap();
+            read
+        };
+        let text = lines(ItemKind::Image, 1_500);
+        assert_eq!(through(text.clone()).unwrap(), read(&text).unwrap());
+        let twice = format!("{text}\n{{\"image_id\": 70, \"feature\": [{}]}}", vec!["1"; 40].join(", "));
+        assert!(through(twice).unwrap_err().contains(":1502: id `70` stands in line 11 too"));
     }
 
     #[test]

@@ -1,22 +1,19 @@
 //! Numbers between 1e-4 and 1 as Python writes them, which most of an embedding are, as f32 from their first sixteen digits.
-//! For whatever else stands in an array there is [`super::json_numbers`].
+//! Where the processor reads eight at a time, this reads only the last of an array. For whatever else stands in an array there is [`super::json_numbers`].
+
+use crate::model::fraction_f32;
 
 /// The low half of every byte: the value of a digit.
 pub(super) const LOW: u64 = 0x0F0F_0F0F_0F0F_0F0F;
-/// Bits of an f64 that an f32 has no place for, and half of their range.
-pub(super) const DROPPED: u64 = (1 << 29) - 1;
-pub(super) const HALFWAY: u64 = 1 << 28;
-/// The faster way, of a fraction's first sixteen digits, from this number of units of 1e-16 on: what is cut off is less than
-/// one of them, 2^53 / 10^12 = 9,008 units in the last place of an f64, and the roundings are fewer than eight more.
-const FEWEST: u64 = 1_000_000_000_000;
-const CUT_SLACK: u64 = 9_016;
 /// Bytes that one such number is looked for in: `-0.`, 24 digits and what stands behind.
 const WINDOW: usize = 32;
 
-/// Appends numbers from `at` on as long as they are fractions as Python writes most of an embedding, and returns where
-/// the first other one starts.
-pub(super) fn fractions(bytes: &[u8], mut at: usize, out: &mut Vec<f32>) -> usize {
-    while let Some((value, length)) = bytes.get(at..).and_then(|rest| rest.first_chunk()).and_then(fraction) {
+/// Appends numbers from `at` on as long as they are fractions as Python writes most of an embedding and `out` holds fewer
+/// than `most`, and returns where the first other one starts.
+pub(super) fn fractions(bytes: &[u8], mut at: usize, out: &mut Vec<f32>, most: usize) -> usize {
+    while out.len() < most
+        && let Some((value, length)) = bytes.get(at..).and_then(|rest| rest.first_chunk()).and_then(fraction)
+    {
         out.push(value);
         at += length;
     }
@@ -40,10 +37,8 @@ fn fraction(window: &[u8; WINDOW]) -> Option<(f32, usize)> {
         return None;
     }
     let units = eight_digits(first & LOW) * 100_000_000 + eight_digits(second & LOW);
-    let value = units as i64 as f64 * 1e-16;
-    let near_halfway = (value.to_bits() & DROPPED).abs_diff(HALFWAY) <= CUT_SLACK;
-    let signed = f32::from_bits((value as f32).to_bits() | u32::from(negative) << 31);
-    (units >= FEWEST && !near_halfway).then_some((signed, 20 + bits as usize / 8))
+    let signed = f32::from_bits(fraction_f32(units)?.to_bits() | u32::from(negative) << 31);
+    Some((signed, 20 + bits as usize / 8))
 }
 
 /// Zero where all eight characters are digits; else the lowest bit that is set is in the first that is none.
@@ -74,7 +69,9 @@ mod tests {
         let mut out = Vec::new();
         let short = texts
             .iter()
-            .filter(|text| fractions(format!("{text}, {text}, 0.0 of 32 bytes").as_bytes(), 0, &mut out) == 0)
+            .filter(|text| {
+                fractions(format!("{text}, {text}, 0.0 of 32 bytes").as_bytes(), 0, &mut out, usize::MAX) == 0
+            })
             .count();
         assert!(short < 1_000, "{short} of 9,999 are left to the slower way");
     }

@@ -1,5 +1,6 @@
 //! Arrays of JSON numbers as f32, fast: what `float(text)` rounded to f32 gives, eight digits at a step.
-use super::fractions::{DROPPED, HALFWAY, LOW, eight_digits, fractions, no_digits};
+use super::fractions::{LOW, eight_digits, fractions, no_digits};
+use crate::model::{fractions_f32, has_fast_fractions, rounds_alike};
 
 /// Powers of ten from 10^-45 to 10^45, each the nearest f64.
 #[rustfmt::skip]
@@ -21,6 +22,8 @@ const MAX_DIGITS: usize = 19;
 const FAR: i32 = 1_000_000;
 /// The fast way is off by less than this many units in the last place of an f64.
 const SLACK: u64 = 8;
+/// Where fewer numbers than this are read eight at a time, twice as many go by before that is tried again.
+const WORTH_IT: usize = 16;
 
 /// Appends the numbers of a JSON array to `out`; `bytes` start at its `[`. Returns the length of the array, or `None`
 /// where it is no array of numbers.
@@ -29,8 +32,18 @@ pub fn read_numbers(bytes: &[u8], out: &mut Vec<f32>) -> Option<usize> {
     if bytes.get(at) == Some(&b']') {
         return Some(at + 1);
     }
+    // Values in `out` from which on eight are tried at a time.
+    let mut next_try = if has_fast_fractions() { 0 } else { usize::MAX };
     loop {
-        at = fractions(bytes, at, out);
+        if out.len() >= next_try {
+            let had = out.len();
+            at = fractions_f32(bytes, at, out);
+            if out.len() - had < WORTH_IT {
+                next_try = out.len() + 2 * WORTH_IT;
+            }
+        }
+        // More than one space may stand behind the comma of a fraction.
+        at = skip_space(bytes, fractions(bytes, at, out, next_try));
         let (value, length) = number(bytes.get(at..)?)?;
         out.push(value);
         at += length;
@@ -107,9 +120,8 @@ fn scaled(mantissa: u64, exponent: i32) -> Option<f32> {
     // A signed number takes one instruction to convert.
     let whole = i64::try_from(mantissa).ok()? as f64;
     let value = whole * POWERS.get(usize::try_from(exponent + ONE).ok()?)?;
-    let near_halfway = (value.to_bits() & DROPPED).abs_diff(HALFWAY) <= SLACK;
     let normal = value >= 2.0 * f64::from(f32::MIN_POSITIVE) && value <= 0.5 * f64::from(f32::MAX);
-    (normal && !near_halfway).then_some(value as f32)
+    (normal && rounds_alike(value, SLACK)).then_some(value as f32)
 }
 
 /// Appends the digits from `at` on to `mantissa`, which wraps where they are too many, and returns where they end.
@@ -161,7 +173,7 @@ mod tests {
         for _ in 0..200_000 {
             let single = f32::from_bits((next() >> 5) as u32);
             let double = f64::from_bits(next() << 11 ^ next());
-            let halfway = f64::from_bits(f64::from(single).to_bits() | HALFWAY);
+            let halfway = f64::from_bits(f64::from(single).to_bits() | 1 << 28);
             for text in [
                 format!("{}", f64::from(single)),
                 format!("{single:e}"),
@@ -185,6 +197,8 @@ mod tests {
         assert_eq!(read("[]"), Some(vec![]));
         assert_eq!(read("[ 1 ,\t-2.5e1,0,  -0.0 ]").unwrap(), [1.0, -25.0, 0.0, 0.0]);
         assert_eq!(read("[0.12345678901234567890123456789]").unwrap(), [0.123_456_79]);
+        let spaced = format!("[{}  0.5 ,  2]", "0.1234567890123456, ".repeat(40));
+        assert_eq!(read(&spaced).unwrap()[39..], [0.123_456_79, 0.5, 2.0]);
         assert_eq!(read("[1e400]").unwrap(), [f32::INFINITY]);
         for bad in [
             "", "[", "[1", "[1,]", "[,1]", "[01]", "[1.]", "[.5]", "[+1]", "[1e]", "[--1]", "[NaN]", "[\"1\"]",

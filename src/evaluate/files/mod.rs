@@ -9,6 +9,7 @@ mod fractions;
 mod json_numbers;
 mod lines;
 mod outcomes;
+mod pieces;
 mod plain_line;
 mod predictions;
 mod python_json;

@@ -59,10 +59,12 @@ pub fn reference_score(truth: &[u8], predictions: &[u8], direction: Direction) -
 
 /// Shares of the queries with a relevant document among the first 1, 5 and 10.
 fn recalls(truth: &[u8], predictions: &[u8], names: &Names) -> Result<[f64; 3], String> {
-    let truth = python_text(truth)?;
-    let truth = read_reference(&truth, names)?;
-    let predictions = python_text(predictions)?;
-    let predictions = read_submission(&predictions, names)?;
+    let (truth, predictions) = (python_text(truth)?, python_text(predictions));
+    let (truth, predictions) = rayon::join(
+        || read_reference(&truth, names),
+        || predictions.as_ref().map_err(String::clone).and_then(|text| read_submission(text, names)),
+    );
+    let (truth, predictions) = (truth?, predictions?);
     let missing: Vec<String> = truth
         .order
         .iter()

@@ -98,6 +98,11 @@ pub fn has_fast_bf16() -> bool {
     instruction_set() == InstructionSet::Avx512Bf16
 }
 
+/// Whether the foundation of AVX-512 and what operates on bytes, quads and short vectors is here.
+pub(super) fn has_avx512() -> bool {
+    matches!(instruction_set(), InstructionSet::Avx512Bf16 | InstructionSet::Avx512)
+}
+
 pub(super) fn instruction_set() -> InstructionSet {
     static FOUND: OnceLock<InstructionSet> = OnceLock::new();
     *FOUND.get_or_init(detect)

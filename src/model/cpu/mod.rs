@@ -7,12 +7,14 @@ mod bert;
 mod elementwise;
 mod kernel;
 mod kernel_dots;
+mod kernel_fractions;
 mod kernel_i8;
 mod layer;
 mod product;
 mod vit;
 
 pub use kernel::{has_fast_bf16, vectorized};
+pub use kernel_fractions::{fraction_f32, fractions_f32, has_fast_fractions, rounds_alike};
 pub use kernel_i8::has_fast_i8;
 
 pub(super) use bert::CpuBert;

@@ -14,6 +14,9 @@ pub(super) const ZERO: u8 = 128;
 /// What 32-bit sums of up to 16,000 squares may lose in a norm, and more.
 const UP: f64 = 1.0 + 1e-4;
 
+/// Vectors that are not worth another thread.
+const FEW: usize = 64;
+
 /// Documents as codes in panels of 32; borrowed from memory or from a file.
 #[derive(Debug, Clone, Copy)]
 pub struct CodePanels<'a> {
@@ -132,7 +135,7 @@ impl QueryCodes {
         let mut codes = vec![ZERO; count * stride];
         let centre = vec![0.0; dimension];
         let rows = codes.par_chunks_mut(stride).zip(values.par_chunks_exact(dimension.max(1)));
-        let coded = rows.map(|(out, row)| {
+        let coded = rows.with_min_len(FEW).map(|(out, row)| {
             let mut signed = vec![0i8; dimension];
             let coded = code(row, &centre, &mut signed);
             out.iter_mut().zip(&signed).for_each(|(out, code)| *out = code.cast_unsigned().wrapping_add(ZERO));
@@ -233,7 +236,7 @@ pub fn check_vectors(values: &[f32], dimension: usize) -> Result<(), ModelError>
     if dimension == 0 || !values.len().is_multiple_of(dimension) {
         return Err(ModelError::VectorLength { dimension, found: values.len() });
     }
-    let bad = values.par_chunks_exact(dimension).position_first(|row| {
+    let bad = values.par_chunks_exact(dimension).with_min_len(FEW).position_first(|row| {
         let norm = norm(row);
         !(norm == 0.0 || (1e-12..=1e12).contains(&norm))
     });

@@ -1,7 +1,8 @@
 //! Exact lists: integer products decide who may be among the best, 32-bit scores decide who is.
 use rayon::prelude::*;
 
-use super::codes::{CodeBuffer, CodePanels, QueryCodes, check_vectors, mean};
+use super::coded::CodedDocuments;
+use super::codes::{CodePanels, QueryCodes, check_vectors};
 use super::ranks::by_f32;
 use super::scan::{Bounds, Candidate, Collector, Sweep};
 use super::{RowSet, Scored};
@@ -35,13 +36,7 @@ pub fn top_k(
     allowed: Option<&RowSet>,
 ) -> Result<Vec<Vec<Scored>>, ModelError> {
     check_vectors(queries, dimension)?;
-    check_vectors(documents, dimension)?;
-    if !has_fast_i8() {
-        return Ok(by_f32(queries, documents, dimension, k, allowed));
-    }
-    let centre = mean(documents, dimension);
-    let codes = CodeBuffer::encode(documents, &centre);
-    ExactScan { documents, dimension, centre: &centre, panels: codes.view() }.search(queries, k, allowed)
+    CodedDocuments::new(documents, dimension)?.scan().search(queries, k, allowed)
 }
 
 impl ExactScan<'_> {
@@ -92,6 +87,30 @@ impl ExactScan<'_> {
         Ok(lists)
     }
 
+    /// As [`search`](Self::search) in all documents, for few queries and on this thread alone.
+    pub fn search_few(&self, queries: &[f32], k: usize) -> Result<Vec<Vec<Scored>>, ModelError> {
+        check_vectors(queries, self.dimension)?;
+        let (count, rows) = (queries.len() / self.dimension, self.documents.len() / self.dimension);
+        let k = k.min(rows);
+        if k == 0 {
+            return Ok(vec![Vec::new(); count]);
+        }
+        if !has_fast_i8() {
+            return Ok(by_f32(queries, self.documents, self.dimension, k, None));
+        }
+        let codes = QueryCodes::encode(queries, self.dimension);
+        let mut lists = Vec::with_capacity(count);
+        for first in (0..count).step_by(QUERY_BLOCK) {
+            let block = first..(first + QUERY_BLOCK).min(count);
+            let collectors = self.candidates(queries, &codes, block, 0..rows.div_ceil(TILE_COLUMNS), k, None);
+            let best = |(query, collector): (usize, Collector)| {
+                best(self.query(queries, query), self.documents, collector.candidates(), k)
+            };
+            lists.extend((first..).zip(collectors).map(best));
+        }
+        Ok(lists)
+    }
+
     fn query<'q>(&self, queries: &'q [f32], number: usize) -> &'q [f32] {
         &queries[number * self.dimension..][..self.dimension]
     }
@@ -127,7 +146,8 @@ pub fn top_k_of(queries: &[f32], documents: &[f32], dimension: usize, k: usize, 
 
 /// The `k` best of candidates in any order: first the most promising, then whoever can still reach the worst of those.
 fn best(query: &[f32], documents: &[f32], mut candidates: Vec<Candidate>, k: usize) -> Vec<Scored> {
-    let mut best: Vec<Scored> = Vec::with_capacity(k + AT_A_TIME);
+    // With the keys of their order: whole numbers sort without a branch.
+    let mut best: Vec<(u64, Scored)> = Vec::with_capacity(k + AT_A_TIME);
     let mut rows: Vec<u32> = Vec::with_capacity(AT_A_TIME);
     let first = k.next_multiple_of(AT_A_TIME).min(candidates.len());
     if first < candidates.len() {
@@ -136,15 +156,15 @@ fn best(query: &[f32], documents: &[f32], mut candidates: Vec<Candidate>, k: usi
     let mut rest = candidates.iter();
     loop {
         // What a score must reach changes with every few that are scored.
-        let worst = best.last().filter(|_| best.len() >= k).map_or(f32::NEG_INFINITY, |worst| worst.score);
+        let worst = best.last().filter(|_| best.len() >= k).map_or(f32::NEG_INFINITY, |(_, worst)| worst.score);
         let near = rest.by_ref().filter(|candidate| candidate.upper >= worst);
         rows.clear();
         rows.extend(near.map(|candidate| candidate.position).take(AT_A_TIME));
         if rows.is_empty() {
-            return best;
+            return best.into_iter().map(|(_, scored)| scored).collect();
         }
-        best.extend(score_rows(query, documents, &rows));
-        best.sort_unstable_by(Scored::order);
+        best.extend(score_rows(query, documents, &rows).into_iter().map(|scored| (scored.key(), scored)));
+        best.sort_unstable_by_key(|(key, _)| *key);
         best.truncate(k);
     }
 }
@@ -221,6 +241,7 @@ pub fn dot_f64(a: &[f32], b: &[f32]) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::nearest::codes::{CodeBuffer, mean};
 
     /// Numbers in -1..1 that look random.
     pub fn noise(count: usize, seed: u64) -> Vec<f32> {
@@ -279,6 +300,8 @@ mod tests {
                 let expected = naive(&queries, &documents, d, k, None);
                 assert_eq!(top_k(&queries, &documents, d, k, None).unwrap(), expected, "{d} x {rows}, k = {k}");
                 assert_eq!(by_f32(&queries, &documents, d, k, None), expected, "32 bits, {d} x {rows}, k = {k}");
+                let coded = CodedDocuments::new(&documents, d).unwrap();
+                assert_eq!(coded.scan().search_few(&queries, k).unwrap(), expected, "few, {d} x {rows}, k = {k}");
             }
             for every in [2, 100] {
                 let set = RowSet::of(rows, |row| row % every == 1);
