@@ -153,6 +153,8 @@ def ask_sources(cloud, scene, check, run):
     made = run("run", "source.yaml", store="from-source")
     digests, expected = scene.found(View(cloud, "from-source")).digests if made.returncode == 0 else {}, local("muge")
     check("sources and weights in the bucket make what local ones make", digests == expected, f"{len(digests)} of {len(expected)} files {told(made)}")
+    short = scene.run(scene.folder / "here", "run", "source.yaml", "--request-budget", "3", env=cloud.env)
+    check("a store on this machine, and more requests for its sources than it may make", short.returncode == 75 and "budget of 3" in short.stderr, told(short))
     again = run("run", "source.yaml", "--json", store="from-source")
     reused = again.returncode == 0 and all(step["reused"] for step in json.loads(again.stdout.splitlines()[-1])["steps"])
     check("while they stay as they are they are not read again", reused, told(again))
