@@ -188,7 +188,7 @@ fn pixels(row: SourceRow, folder: &SourceFolder, side: usize) -> Result<(String,
         SourceRow::Image(image) => image,
         other => return Err(unusable(other, "expected an image")),
     };
-    let bad = |reason: String| BadRow { source: place.source.clone(), line: place.line, reason };
+    let bad = |reason: String| BadRow { source: place.source.to_string(), line: place.line, reason };
     if id.is_empty() {
         return Err(bad("the id is empty".to_owned()));
     }
@@ -224,7 +224,7 @@ fn unusable(row: SourceRow, expected: &str) -> BadRow {
         SourceRow::Image(image) => (image.place, expected.to_owned()),
         SourceRow::Text(text) => (text.place, expected.to_owned()),
     };
-    BadRow { source: place.source, line: place.line, reason }
+    BadRow { source: place.source.to_string(), line: place.line, reason }
 }
 
 impl<T> Batch<T> {

@@ -46,7 +46,7 @@ enum Labels {
 
 /// Rows of one TSV of images.
 fn image_lines(source: &SourceFolder, name: &str, split: Option<Split>) -> SourceRows {
-    Lines::new(source, name).parse(move |place, line| parse_image(place, line, split))
+    Lines::new(source, name).parse(move |place, line| parse_image(place, &line, split))
 }
 
 /// Rows of one JSONL of texts.
@@ -69,11 +69,11 @@ struct TextLine {
     image_ids: Option<Vec<Value>>,
 }
 
-fn parse_image(place: Place, line: Bytes, split: Option<Split>) -> SourceRow {
+fn parse_image(place: Place, line: &Bytes, split: Option<Split>) -> SourceRow {
     if line.len() >= MAX_LINE_BYTES {
         return SourceRow::bad(place, "images", "", "line is longer than any image that is accepted");
     }
-    let Some(tab) = memchr::memchr(b'\t', &line) else {
+    let Some(tab) = memchr::memchr(b'\t', line) else {
         return SourceRow::bad(place, "images", "", "no tab: expected `image_id<TAB>base64`");
     };
     let Ok(id) = std::str::from_utf8(&line[..tab]).map(|id| id.trim().to_owned()) else {

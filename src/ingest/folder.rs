@@ -51,7 +51,7 @@ pub fn image_rows(source: &SourceFolder) -> Result<SourceRows, IngestError> {
     Ok(Box::new(files.into_iter().map(move |file| {
         let id = if unique { short(&file.name) } else { file.name.clone() };
         // A file of its own has no line.
-        let place = Place { source: file.name.clone(), line: 0 };
+        let place = Place { source: file.name.as_str().into(), line: 0 };
         let (split, content) = (Some(Split::Test), ImageContent::File(file.name));
         Ok(SourceRow::Image(ImageRow { place, id, split, family: None, content, repeats: false }))
     })))
@@ -75,7 +75,7 @@ pub fn named_split(name: Option<&str>) -> Result<Option<Split>, String> {
 }
 
 fn image_row(source: &str, caption: Caption) -> SourceRow {
-    let place = Place { source: source.to_owned(), line: caption.line };
+    let place = Place { source: source.into(), line: caption.line };
     let fields = match caption.fields {
         Ok(fields) => fields,
         Err(reason) => return SourceRow::bad(place, "images", "", reason),
@@ -99,7 +99,7 @@ fn text_row(source: &str, caption: Caption) -> Option<SourceRow> {
     let fields = caption.fields.ok()?;
     let split = named_split(fields.split.as_deref()).ok()?;
     Some(SourceRow::Text(TextRow {
-        place: Place { source: source.to_owned(), line },
+        place: Place { source: source.into(), line },
         id: fields.text_id(line),
         split,
         text: fields.text,

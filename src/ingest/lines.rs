@@ -1,6 +1,7 @@
 //! Lines of a file, each with its number. A line is a part of the block that was read and not copied.
 use std::io::Read;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use serde::de::DeserializeOwned;
@@ -18,7 +19,7 @@ const BLOCK_BYTES: usize = 1 << 20;
 /// Opens one file, yields its lines that are not blank, and is done after the first error.
 pub struct Lines {
     source: SourceFolder,
-    name: String,
+    name: Arc<str>,
     open: Option<Box<dyn Read + Send>>,
     /// What was read and not yet given.
     block: Bytes,
@@ -28,7 +29,7 @@ pub struct Lines {
 
 impl Lines {
     pub fn new(source: &SourceFolder, name: &str) -> Self {
-        let (source, name) = (source.clone(), name.to_owned());
+        let (source, name) = (source.clone(), name.into());
         Self { source, name, open: None, block: Bytes::new(), line: 0, done: false }
     }
 
@@ -103,7 +104,7 @@ impl Iterator for Lines {
             match self.read_line() {
                 Ok(line) if line.is_empty() => self.done = true,
                 Ok(line) if line.trim_ascii().is_empty() => {}
-                Ok(line) => return Some(Ok((Place { source: self.name.clone(), line: self.line }, line))),
+                Ok(line) => return Some(Ok((Place { source: Arc::clone(&self.name), line: self.line }, line))),
                 Err(error) => {
                     self.done = true;
                     return Some(Err(error));

@@ -87,7 +87,7 @@ fn file_rows(
     let (name, split) = (name.to_owned(), split_of_file(name));
     Ok(Box::new(table.zip(1..).flat_map(move |(row, line)| match row {
         Ok(row) => {
-            let place = Place { source: name.clone(), line };
+            let place = Place { source: name.as_str().into(), line };
             sample(place, row, &found, split).into_iter().map(Ok).collect::<Vec<_>>()
         }
         Err(error) => vec![Err(error)],

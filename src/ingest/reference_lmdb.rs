@@ -53,7 +53,7 @@ fn image_rows(path: &Path, name: String, split: Split) -> Result<SourceRows, Ing
     });
     Ok(Box::new(entries.zip(1..).map(move |(entry, line)| {
         let (key, value) = entry?;
-        let place = Place { source: name.clone(), line };
+        let place = Place { source: name.as_str().into(), line };
         Ok(match String::from_utf8(key) {
             Ok(id) => {
                 let content = ImageContent::Base64(value.into());
@@ -76,7 +76,7 @@ fn text_rows(path: &Path, name: String, split: Split) -> Result<SourceRows, Inge
     let mut number = 0;
     Ok(Box::new(std::iter::from_fn(move || {
         while number < count {
-            let place = Place { source: name.clone(), line: number + 1 };
+            let place = Place { source: name.as_str().into(), line: number + 1 };
             let record = match file.get(number.to_string().as_bytes()) {
                 Ok(Some(value)) => pickle::parse(&value).and_then(|value| record(&value)),
                 Ok(None) => Err(format!("record {number} of {count} is missing")),

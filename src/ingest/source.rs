@@ -1,4 +1,6 @@
 //! What a reader of any format yields, row by row.
+use std::sync::Arc;
+
 use bytes::Bytes;
 
 use crate::data::Split;
@@ -24,7 +26,7 @@ pub enum SourceRow {
 /// Where a row stands: file and line (from 1), or the number of the row where a file has no lines.
 #[derive(Debug, Clone)]
 pub struct Place {
-    pub source: String,
+    pub source: Arc<str>,
     pub line: u64,
 }
 

@@ -59,7 +59,7 @@ fn walk(source: &SourceFolder, name: &str, mut emit: impl FnMut(SourceRow) -> bo
             continue;
         }
         number += 1;
-        let place = Place { source: name.to_owned(), line: number };
+        let place = Place { source: name.into(), line: number };
         let file = String::from_utf8_lossy(&entry.path_bytes()).into_owned();
         let refused = match (kind.is_file(), stays_below(&file)) {
             (false, _) => Some("not a regular file"),
@@ -121,7 +121,7 @@ struct Sample {
 
 impl Default for Sample {
     fn default() -> Self {
-        let place = Place { source: String::new(), line: 0 };
+        let place = Place { source: "".into(), line: 0 };
         Self { key: String::new(), place, images: BTreeMap::new(), texts: BTreeMap::new(), problem: None }
     }
 }
