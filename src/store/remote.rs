@@ -2,7 +2,7 @@
 use std::future::Future;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use futures::{StreamExt, TryStreamExt};
@@ -17,6 +17,9 @@ use crate::data::FileEntry;
 
 /// Files under way at the same time.
 const CONCURRENCY: usize = 4;
+/// A removal that fails is tried again this often, after a wait that doubles.
+const REMOVE_AGAIN: u32 = 3;
+const REMOVE_WAIT: Duration = Duration::from_millis(100);
 /// About 128 KiB: a server that looks whether a key is there before it takes the body then looks for all writers before the first
 /// is done.
 const RACE_REPEATS: usize = 14_000;
@@ -116,23 +119,28 @@ impl RemoteStore {
     }
 
     pub(super) fn remove(&self, key: &str) -> Result<(), StoreError> {
+        self.runtime.block_on(self.remove_one(key))
+    }
+
+    /// What is not there is removed. The client repeats no removal on a broken connection, though this can be repeated.
+    async fn remove_one(&self, key: &str) -> Result<(), StoreError> {
         let key = parse_key(key)?;
-        self.traffic.request()?;
-        match self.wait(async { self.objects.delete(&key).await }) {
-            Err(StoreError::Object { source: object_store::Error::NotFound { .. } }) => Ok(()),
-            done => done,
+        let mut tries = 0;
+        loop {
+            self.traffic.request()?;
+            match self.objects.delete(&key).await {
+                Ok(()) | Err(object_store::Error::NotFound { .. }) => return Ok(()),
+                Err(object_store::Error::Generic { .. }) if tries < REMOVE_AGAIN => {
+                    tokio::time::sleep(REMOVE_WAIT * 2u32.pow(tries)).await;
+                    tries += 1;
+                }
+                Err(error) => return Err(StoreError::object(error)),
+            }
         }
     }
 
     pub(super) fn remove_all(&self, keys: &[String]) -> Result<(), StoreError> {
-        let removals = keys.iter().map(|key| async move {
-            let key = parse_key(key)?;
-            self.traffic.request()?;
-            match self.objects.delete(&key).await {
-                Ok(()) | Err(object_store::Error::NotFound { .. }) => Ok(()),
-                Err(error) => Err(StoreError::object(error)),
-            }
-        });
+        let removals = keys.iter().map(|key| self.remove_one(key));
         self.runtime.block_on(async {
             futures::stream::iter(removals).buffer_unordered(CONCURRENCY).try_collect::<Vec<()>>().await
         })?;
