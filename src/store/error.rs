@@ -78,6 +78,11 @@ impl StoreError {
         move |source| Self::Io { path: path.to_owned(), source }
     }
 
+    /// Whether an object store could not be reached or gave no answer that means anything.
+    pub(super) fn is_of_connection(&self) -> bool {
+        matches!(self, Self::Object { source: object_store::Error::Generic { .. } })
+    }
+
     pub(super) fn object(source: object_store::Error) -> Self {
         Self::Object { source }
     }

@@ -17,12 +17,12 @@ use crate::data::FileEntry;
 
 /// Files under way at the same time.
 const CONCURRENCY: usize = 4;
-/// A removal that fails is tried again this often, after a wait that doubles.
-const REMOVE_AGAIN: u32 = 3;
-const REMOVE_WAIT: Duration = Duration::from_millis(100);
-/// About 128 KiB: a server that looks whether a key is there before it takes the body then looks for all writers before the first
-/// is done.
-const RACE_REPEATS: usize = 14_000;
+/// What the client does not repeat by itself on a broken connection is tried again this often, after a wait that doubles.
+const AGAIN: u32 = 3;
+const FIRST_WAIT: Duration = Duration::from_millis(100);
+/// About 512 KiB, several times what is under way unread: a server that looks whether a key is there before it takes the body
+/// then looks for all writers before the first is done, however busy it is.
+const RACE_REPEATS: usize = 56_000;
 
 #[derive(Debug)]
 pub(super) struct RemoteStore {
@@ -62,15 +62,20 @@ impl RemoteStore {
         Ok(read)
     }
 
-    /// After any error the key is read back: the write may have landed, and `AlreadyExists` may be our own.
+    /// After any error the key is read back: the write may have landed, and `AlreadyExists` may be our own. What did not land is
+    /// tried again.
     pub(super) fn create(&self, key: &str, bytes: &[u8]) -> Result<Created, StoreError> {
-        let Err(error) = self.create_once(key, bytes) else {
-            return Ok(Created::Ours);
-        };
-        match self.read(key)? {
-            Some(present) if present.as_ref() == bytes => Ok(Created::Ours),
-            Some(_) => Ok(Created::Taken),
-            None => Err(error),
+        let mut tries = 0;
+        loop {
+            let Err(error) = self.create_once(key, bytes) else {
+                return Ok(Created::Ours);
+            };
+            match self.read(key)? {
+                Some(present) if present.as_ref() == bytes => return Ok(Created::Ours),
+                Some(_) => return Ok(Created::Taken),
+                None if tries < AGAIN && error.is_of_connection() => self.runtime.block_on(wait_again(&mut tries)),
+                None => return Err(error),
+            }
         }
     }
 
@@ -91,7 +96,15 @@ impl RemoteStore {
             .map(|writer| {
                 let (objects, path) = (Arc::clone(&self.objects), path.clone());
                 let payload = PutPayload::from(format!("writer {writer} ").repeat(RACE_REPEATS).into_bytes());
-                let write = async move { objects.put_opts(&path, payload, PutMode::Create.into()).await };
+                let write = async move {
+                    let mut tries = 0;
+                    loop {
+                        match objects.put_opts(&path, payload.clone(), PutMode::Create.into()).await {
+                            Err(object_store::Error::Generic { .. }) if tries < AGAIN => wait_again(&mut tries).await,
+                            written => return written,
+                        }
+                    }
+                };
                 self.traffic.request().map(|()| self.runtime.spawn(write))
             })
             .collect::<Result<_, _>>()?;
@@ -122,7 +135,7 @@ impl RemoteStore {
         self.runtime.block_on(self.remove_one(key))
     }
 
-    /// What is not there is removed. The client repeats no removal on a broken connection, though this can be repeated.
+    /// What is not there is removed.
     async fn remove_one(&self, key: &str) -> Result<(), StoreError> {
         let key = parse_key(key)?;
         let mut tries = 0;
@@ -130,10 +143,7 @@ impl RemoteStore {
             self.traffic.request()?;
             match self.objects.delete(&key).await {
                 Ok(()) | Err(object_store::Error::NotFound { .. }) => return Ok(()),
-                Err(object_store::Error::Generic { .. }) if tries < REMOVE_AGAIN => {
-                    tokio::time::sleep(REMOVE_WAIT * 2u32.pow(tries)).await;
-                    tries += 1;
-                }
+                Err(object_store::Error::Generic { .. }) if tries < AGAIN => wait_again(&mut tries).await,
                 Err(error) => return Err(StoreError::object(error)),
             }
         }
@@ -211,4 +221,9 @@ impl RemoteStore {
     fn wait<T>(&self, work: impl Future<Output = object_store::Result<T>>) -> Result<T, StoreError> {
         self.runtime.block_on(work).map_err(StoreError::object)
     }
+}
+
+async fn wait_again(tries: &mut u32) {
+    tokio::time::sleep(FIRST_WAIT * 2u32.pow(*tries)).await;
+    *tries += 1;
 }

@@ -31,6 +31,8 @@ enum Fault {
     ErrorAfterSuccess(usize),
     /// Every n-th request of any kind fails and does nothing.
     Error(usize),
+    /// The first write and the first removal fail and do nothing.
+    FirstFails,
     /// Conditions of writes are ignored.
     IgnoresConditions,
 }
@@ -41,11 +43,17 @@ struct FaultStore {
     inner: InMemory,
     fault: Fault,
     requests: AtomicUsize,
+    removals: AtomicUsize,
 }
 
 impl FaultStore {
     fn open(fault: Fault, cache: &Path) -> Store {
-        let objects = Arc::new(Self { inner: InMemory::new(), fault, requests: AtomicUsize::new(0) });
+        let objects = Arc::new(Self {
+            inner: InMemory::new(),
+            fault,
+            requests: AtomicUsize::new(0),
+            removals: AtomicUsize::new(0),
+        });
         Store::of_objects("s3://faulty", objects, StoreOptions::cached_in(cache)).unwrap()
     }
 
@@ -81,6 +89,9 @@ impl fmt::Display for FaultStore {
 impl ObjectStore for FaultStore {
     async fn put_opts(&self, key: &Key, payload: PutPayload, mut options: PutOptions) -> Result<PutResult> {
         self.before()?;
+        if self.fault == Fault::FirstFails && self.requests.fetch_add(1, Ordering::Relaxed) == 0 {
+            return Err(Self::broken());
+        }
         if self.fault == Fault::IgnoresConditions {
             options.mode = PutMode::Overwrite;
         }
@@ -102,6 +113,9 @@ impl ObjectStore for FaultStore {
     }
 
     fn delete_stream(&self, keys: BoxStream<'static, Result<Key>>) -> BoxStream<'static, Result<Key>> {
+        if self.fault == Fault::FirstFails && self.removals.fetch_add(1, Ordering::Relaxed) == 0 {
+            return Box::pin(futures::stream::iter([Err(Self::broken())]));
+        }
         self.inner.delete_stream(keys)
     }
 
@@ -134,6 +148,18 @@ fn an_answer_lost_after_a_write_that_landed_is_no_failure_and_no_conflict() {
     assert_eq!(store.create("a", b"theirs").unwrap(), Created::Taken);
     assert_eq!(publish_next(&store, "p", &one("x")), (1, true));
     assert_eq!(publish_next(&store, "p", &one("y")), (2, true));
+}
+
+#[test]
+fn what_did_not_land_is_tried_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = FaultStore::open(Fault::FirstFails, folder.path());
+    assert_eq!(store.create("a", b"ours").unwrap(), Created::Ours);
+    assert_eq!(store.create("a", b"theirs").unwrap(), Created::Taken);
+    store.remove("a").unwrap();
+    assert_eq!(store.read("a").unwrap(), None);
+    let store = FaultStore::open(Fault::FirstFails, folder.path());
+    assert_eq!(ConditionalWrites::of(&store).unwrap(), ConditionalWrites::Atomic);
 }
 
 #[test]
