@@ -150,7 +150,7 @@ fn score_features(args: &ScoreArgs) -> Result<(Vec<Outcome>, Option<String>), Fa
 /// The lines of a prediction file.
 fn lists(rankings: &[Ranking], direction: Direction, k: usize) -> Result<Vec<u8>, Failure> {
     let part = |rankings: &[Ranking]| {
-        let mut bytes = Vec::new();
+        let mut bytes = Vec::with_capacity(rankings.len() * (32 + 10 * k.min(64)));
         write_predictions(&mut bytes, direction, rankings, k).map(|()| bytes)
     };
     let parts: std::io::Result<Vec<Vec<u8>>> = rankings.par_chunks(LISTS_AT_A_TIME).map(part).collect();

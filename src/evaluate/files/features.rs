@@ -43,7 +43,9 @@ impl Features {
             Some(part.rows.iter().zip(lists).map(|((_, id), list)| self.ranking(id, &list)).collect())
         };
         let parts: Vec<Option<Vec<Ranking>>> = each_part(path, kind, search).ok()?;
-        let rankings = parts.into_iter().collect::<Option<Vec<_>>>()?.into_iter().flatten().collect::<Vec<_>>();
+        let parts = parts.into_iter().collect::<Option<Vec<_>>>()?;
+        let mut rankings = Vec::with_capacity(parts.iter().map(Vec::len).sum());
+        parts.into_iter().for_each(|part| rankings.extend(part));
         let mut seen = HashSet::with_capacity(rankings.len());
         (!rankings.is_empty() && rankings.iter().all(|ranking| seen.insert(&ranking.query_id))).then_some(rankings)
     }

@@ -43,7 +43,8 @@ pub fn read_numbers(bytes: &[u8], out: &mut Vec<f32>) -> Option<usize> {
             }
         }
         // More than one space may stand behind the comma of a fraction.
-        at = skip_space(bytes, fractions(bytes, at, out, next_try));
+        let most = next_try.max(out.len() + 2);
+        at = skip_space(bytes, fractions(bytes, at, out, most));
         let (value, length) = number(bytes.get(at..)?)?;
         out.push(value);
         at += length;

@@ -12,6 +12,9 @@ pub struct Judgements {
     pub gains: Vec<(String, u32)>,
 }
 
+/// Documents with their gains.
+type Gains<'a> = Vec<(&'a str, u32)>;
+
 /// One outcome for each judged query, in the order of the judgements.
 ///
 /// A query without a ranking found nothing; a ranking without a judged query does not count. Of two entries for one
@@ -20,12 +23,13 @@ pub struct Judgements {
 pub fn outcomes(judgements: &[Judgements], rankings: &[Ranking]) -> Vec<Outcome> {
     let judged = last_of_each(judgements, |entry| &entry.query_id);
     let ranked: HashMap<&str, &Ranking> = rankings.iter().map(|r| (r.query_id.as_str(), r)).collect();
-    let gains: Vec<HashMap<&str, u32>> = judged.iter().map(|entry| relevant(entry)).collect();
+    let gains: Vec<Gains> = judged.iter().map(|entry| relevant(entry)).collect();
     let clusters = clusters(&gains);
-    let outcome = |((entry, gains), cluster): ((&&Judgements, &HashMap<&str, u32>), u32)| {
+    let outcome = |((entry, gains), cluster): ((&&Judgements, &Gains), u32)| {
         let documents = ranked.get(entry.query_id.as_str()).map_or(&[][..], |ranking| &ranking.documents);
-        let hit = |((id, _), rank): (&(String, f32), u32)| Some((rank, *gains.get(id.as_str())?));
-        let mut ideal: Vec<u32> = gains.values().copied().collect();
+        let gain = |id: &str| gains.binary_search_by(|(document, _)| (*document).cmp(id)).ok().map(|at| gains[at].1);
+        let hit = |((id, _), rank): (&(String, f32), u32)| Some((rank, gain(id)?));
+        let mut ideal: Vec<u32> = gains.iter().map(|(_, gain)| *gain).collect();
         ideal.sort_unstable_by(|a, b| b.cmp(a));
         Outcome {
             query: entry.query_id.clone(),
@@ -52,30 +56,31 @@ fn last_of_each<T>(entries: &[T], key: impl Fn(&T) -> &str) -> Vec<&T> {
     last
 }
 
-/// Gains above 0; of a document that is given twice the highest counts.
-fn relevant(entry: &Judgements) -> HashMap<&str, u32> {
-    let mut gains = HashMap::with_capacity(entry.gains.len());
-    for (document, gain) in entry.gains.iter().filter(|(_, gain)| *gain > 0) {
-        let best = gains.entry(document.as_str()).or_insert(0);
-        *best = (*gain).max(*best);
-    }
+/// Gains above 0, in the order of the documents; of one that is given twice the highest counts.
+fn relevant(entry: &Judgements) -> Gains<'_> {
+    let above_zero = entry.gains.iter().filter(|(_, gain)| *gain > 0);
+    let mut gains: Gains = above_zero.map(|(document, gain)| (document.as_str(), *gain)).collect();
+    gains.sort_unstable_by(|a, b| a.0.cmp(b.0).then(b.1.cmp(&a.1)));
+    gains.dedup_by_key(|(document, _)| *document);
     gains
 }
 
 /// Number of the connected component of every query.
-fn clusters(gains: &[HashMap<&str, u32>]) -> Vec<u32> {
+fn clusters(gains: &[Gains]) -> Vec<u32> {
     let mut sets = UnionFind::of(gains.len());
-    let mut first: HashMap<&str, usize> = HashMap::new();
+    let mut first: HashMap<&str, usize> = HashMap::with_capacity(gains.len());
     for (query, gains) in gains.iter().enumerate() {
-        for document in gains.keys() {
+        for (document, _) in gains {
             let other = *first.entry(document).or_insert(query);
             sets.join(query, other);
         }
     }
-    let mut numbers: HashMap<usize, u32> = HashMap::new();
+    let (mut numbers, mut next) = (vec![None; gains.len()], 0);
     let number = |query| {
-        let next = numbers.len() as u32;
-        *numbers.entry(sets.root(query)).or_insert(next)
+        *numbers[sets.root(query)].get_or_insert_with(|| {
+            next += 1;
+            next - 1
+        })
     };
     (0..gains.len()).map(number).collect()
 }

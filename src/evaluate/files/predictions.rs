@@ -5,7 +5,7 @@ use std::path::Path;
 
 use super::FileError;
 use super::lines::{each_line, query_line};
-use super::python_text::{id_json, id_list};
+use super::python_text::push_id;
 use crate::data::ItemKind;
 use crate::evaluate::{Direction, Ranking};
 
@@ -36,9 +36,22 @@ pub fn write_predictions(
         ItemKind::Text => ("text_id", "image_ids"),
         ItemKind::Image => ("image_id", "text_ids"),
     };
+    let mut line = String::new();
     for ranking in rankings {
-        let list = id_list(ranking.documents.iter().take(k).map(|(id, _)| id.as_str()));
-        writeln!(out, "{{\"{query}\": {}, \"{documents}\": [{list}]}}", id_json(&ranking.query_id))?;
+        line.clear();
+        line.push_str("{\"");
+        line.push_str(query);
+        line.push_str("\": ");
+        push_id(&mut line, &ranking.query_id);
+        line.push_str(", \"");
+        line.push_str(documents);
+        line.push_str("\": [");
+        for (place, (id, _)) in ranking.documents.iter().take(k).enumerate() {
+            line.push_str(if place == 0 { "" } else { ", " });
+            push_id(&mut line, id);
+        }
+        line.push_str("]}\n");
+        out.write_all(line.as_bytes())?;
     }
     Ok(())
 }

@@ -58,9 +58,14 @@ pub fn id_list<'a>(ids: impl IntoIterator<Item = &'a str>) -> String {
     let mut list = String::new();
     for id in ids {
         list.push_str(if list.is_empty() { "" } else { ", " });
-        list.push_str(&id_json(id));
+        push_id(&mut list, id);
     }
     list
+}
+
+/// Appends what [`id_json`] gives.
+pub fn push_id(out: &mut String, id: &str) {
+    out.push_str(&id_json(id));
 }
 
 /// `str(value)`.

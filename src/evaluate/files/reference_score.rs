@@ -111,7 +111,8 @@ enum Relevant<'t> {
 }
 
 fn read_reference<'t>(text: &'t str, names: &Names) -> Result<Reference<'t>, String> {
-    let mut reference = Reference { order: Vec::new(), relevant: HashMap::new() };
+    let lines = line_count(text);
+    let mut reference = Reference { order: Vec::with_capacity(lines), relevant: HashMap::with_capacity(lines) };
     for line in stripped_lines(text) {
         let (key, text, value) = match plain_line(line, names.query, names.documents) {
             Some((id, ids)) => (Cow::Borrowed(id), Cow::Borrowed(id), Relevant::Plain(ids)),
@@ -134,7 +135,7 @@ type Submission<'t> = HashMap<Cow<'t, str>, Vec<Cow<'t, str>>>;
 
 fn read_submission<'t>(text: &'t str, names: &Names) -> Result<Submission<'t>, String> {
     let Names { query, documents, message, plural } = *names;
-    let mut submission = HashMap::new();
+    let mut submission = HashMap::with_capacity(line_count(text));
     for line in stripped_lines(text) {
         let plain = plain_line(line, query, documents);
         if let Some((id, ids)) = plain.filter(|(_, ids)| ids.len() == K && all_differ(ids)) {
@@ -190,6 +191,11 @@ fn python_text(bytes: &[u8]) -> Result<Cow<'_, str>, String> {
     // All that Python's exception has for a message is the name of the encoding.
     let text = str::from_utf8(bytes).map_err(|_| "utf-8".to_owned())?;
     Ok(if text.contains('\r') { text.replace("\r\n", "\n").replace('\r', "\n").into() } else { text.into() })
+}
+
+/// About how many lines there are: a table that grows takes new memory each time.
+fn line_count(text: &str) -> usize {
+    memchr::memchr_iter(b'\n', text.as_bytes()).count() + 1
 }
 
 /// `line.strip()` of every line.

@@ -10,8 +10,13 @@ use crate::evaluate::Direction;
 
 /// Reads the truth of one direction: lines of `text_id` and `image_ids`, or of `image_id` and `text_ids`.
 pub fn read_truth(path: &Path, direction: Direction) -> Result<Vec<Judgements>, FileError> {
-    let mut truth = Vec::new();
+    let mut truth: Vec<Judgements> = Vec::new();
+    let bytes = std::fs::metadata(path).map_or(0, |metadata| metadata.len());
     each_line(path, |_, line| {
+        if truth.is_empty() {
+            // About as many as there will be: a list that grows takes new memory each time.
+            truth.reserve(bytes as usize / line.len() + 1);
+        }
         let (query_id, documents) = query_line(line, direction)?;
         truth.push(Judgements { query_id, gains: documents.into_iter().map(|id| (id, 1)).collect() });
         Ok(())

@@ -93,6 +93,28 @@ pub fn vectorized<R>(body: impl FnOnce() -> R) -> R {
     body()
 }
 
+/// What runs in the widest vectors of this processor, however long it is: a closure of some length stays a function of its own,
+/// and one of the narrowest vectors.
+pub(in crate::model) trait InLanes: Sized {
+    type Out;
+
+    /// Is `#[inline(always)]`.
+    fn body(self) -> Self::Out;
+
+    /// Runs the body.
+    fn run(self) -> Self::Out {
+        #[cfg(target_arch = "x86_64")]
+        match instruction_set() {
+            // SAFETY: the instruction set was detected.
+            InstructionSet::Avx512Bf16 | InstructionSet::Avx512 => return unsafe { x86::body_avx512(self) },
+            // SAFETY: as above.
+            InstructionSet::Avx2 => return unsafe { x86::body_avx2(self) },
+            InstructionSet::Portable => {}
+        }
+        self.body()
+    }
+}
+
 /// Whether products of bf16 run at more than the speed of f32 here.
 pub fn has_fast_bf16() -> bool {
     instruction_set() == InstructionSet::Avx512Bf16
@@ -153,6 +175,16 @@ mod x86 {
     #[target_feature(enable = "avx512f,avx512vl,avx512bw,avx512dq,avx2,fma,bmi1,bmi2")]
     pub(super) fn with_avx512<R>(body: impl FnOnce() -> R) -> R {
         body()
+    }
+
+    #[target_feature(enable = "avx512f,avx512vl,avx512bw,avx512dq,avx2,fma,bmi1,bmi2")]
+    pub(super) fn body_avx512<B: super::InLanes>(body: B) -> B::Out {
+        body.body()
+    }
+
+    #[target_feature(enable = "avx2,fma,bmi1,bmi2")]
+    pub(super) fn body_avx2<B: super::InLanes>(body: B) -> B::Out {
+        body.body()
     }
 
     #[target_feature(enable = "avx2,fma,bmi1,bmi2")]

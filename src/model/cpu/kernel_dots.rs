@@ -6,6 +6,8 @@ use super::kernel::{InstructionSet, instruction_set, vectorized};
 
 /// Rows at a time.
 const LANES: usize = 16;
+/// Rows at a time where the order does not matter.
+const QUICK: usize = 4;
 
 /// Inner products of a query with up to 16 rows of `documents`; what stands in `out` behind them means nothing.
 pub(in crate::model) fn dots_f32(query: &[f32], documents: &[f32], rows: &[u32], out: &mut [f32; LANES]) {
@@ -19,6 +21,23 @@ pub(in crate::model) fn dots_f32(query: &[f32], documents: &[f32], rows: &[u32],
         return unsafe { x86::dots(query, &chosen, out) };
     }
     plain_dots(query, &chosen, 0, out);
+}
+
+/// Appends the inner products of a query with rows of `documents`, summed in another order.
+pub(in crate::model) fn quick_dots_f32(query: &[f32], documents: &[f32], rows: &[u32], out: &mut Vec<f32>) {
+    let k = query.len();
+    let row = |number: u32| &documents[number as usize * k..][..k];
+    #[cfg(target_arch = "x86_64")]
+    if matches!(instruction_set(), InstructionSet::Avx512Bf16 | InstructionSet::Avx512) {
+        for rows in rows.chunks(QUICK) {
+            let chosen: [&[f32]; QUICK] = std::array::from_fn(|place| row(*rows.get(place).unwrap_or(&rows[0])));
+            // SAFETY: the instruction set was detected, and every row is as long as the query.
+            let sums = unsafe { x86::quick_dots(query, &chosen) };
+            out.extend_from_slice(&sums[..rows.len()]);
+        }
+        return;
+    }
+    out.extend(rows.iter().map(|number| query.iter().zip(row(*number)).map(|(q, x)| q * x).sum::<f32>()));
 }
 
 /// Adds the products from dimension `from` on to what `out` holds; `from` 0 starts anew.
@@ -38,12 +57,12 @@ fn plain_dots(query: &[f32], rows: &[&[f32]; LANES], from: usize, out: &mut [f32
 #[cfg(target_arch = "x86_64")]
 mod x86 {
     use std::arch::x86_64::{
-        __m512, _mm512_castpd_ps, _mm512_castps_pd, _mm512_fmadd_ps, _mm512_loadu_ps, _mm512_set1_ps,
-        _mm512_setzero_ps, _mm512_shuffle_f32x4, _mm512_storeu_ps, _mm512_unpackhi_pd, _mm512_unpackhi_ps,
-        _mm512_unpacklo_pd, _mm512_unpacklo_ps,
+        __m512, _mm512_castpd_ps, _mm512_castps_pd, _mm512_fmadd_ps, _mm512_loadu_ps, _mm512_maskz_loadu_ps,
+        _mm512_reduce_add_ps, _mm512_set1_ps, _mm512_setzero_ps, _mm512_shuffle_f32x4, _mm512_storeu_ps,
+        _mm512_unpackhi_pd, _mm512_unpackhi_ps, _mm512_unpacklo_pd, _mm512_unpacklo_ps,
     };
 
-    use super::{LANES, plain_dots};
+    use super::{LANES, QUICK, plain_dots};
 
     /// # Safety
     /// Every row is as long as the query.
@@ -66,6 +85,25 @@ mod x86 {
         if whole < query.len() {
             plain_dots(query, rows, whole, out);
         }
+    }
+
+    /// # Safety
+    /// Every row is as long as the query.
+    #[target_feature(enable = "avx512f")]
+    pub(super) unsafe fn quick_dots(query: &[f32], rows: &[&[f32]; QUICK]) -> [f32; QUICK] {
+        let mut sums = [_mm512_setzero_ps(); QUICK];
+        for at in (0..query.len()).step_by(LANES) {
+            let left = (query.len() - at).min(LANES);
+            let mask = if left == LANES { u16::MAX } else { (1 << left) - 1 };
+            // SAFETY: as many values as the mask has bits are inside the query and the rows.
+            unsafe {
+                let query = _mm512_maskz_loadu_ps(mask, query.as_ptr().add(at));
+                for (sum, row) in sums.iter_mut().zip(rows) {
+                    *sum = _mm512_fmadd_ps(query, _mm512_maskz_loadu_ps(mask, row.as_ptr().add(at)), *sum);
+                }
+            }
+        }
+        sums.map(|sum| _mm512_reduce_add_ps(sum))
     }
 
     /// Sixteen rows as sixteen columns: pairs, fours, then quarters of a register.
@@ -118,6 +156,28 @@ mod tests {
                     let add = |sum: f32, (q, x): (&f32, &f32)| if fused { q.mul_add(*x, sum) } else { sum + q * x };
                     let expected = query.iter().zip(row).fold(0.0f32, add);
                     assert_eq!(found.to_bits(), expected.to_bits(), "{k} dimensions, {count} rows");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn sums_in_another_order_miss_the_exact_product_by_less_than_their_bound() {
+        let value = |index: usize| (index * 7919 % 10_007) as f32 / 5_003.0 - 1.0;
+        for k in [1, 5, 16, 17, 130, 512] {
+            let documents: Vec<f32> = (0..40 * k).map(value).collect();
+            let query: Vec<f32> = (0..k).map(|p| value(p + 77)).collect();
+            let length = |values: &[f32]| values.iter().map(|x| f64::from(*x).powi(2)).sum::<f64>().sqrt();
+            for count in [0, 1, 4, 7, 30] {
+                let rows: Vec<u32> = (0..count).map(|lane| (lane * 29 + 3) % 40).collect();
+                let mut found = vec![7.0];
+                quick_dots_f32(&query, &documents, &rows, &mut found);
+                assert_eq!((found[0], found.len()), (7.0, rows.len() + 1));
+                for (row, found) in rows.iter().zip(&found[1..]) {
+                    let row = &documents[*row as usize * k..][..k];
+                    let exact: f64 = query.iter().zip(row).map(|(q, x)| f64::from(*q) * f64::from(*x)).sum();
+                    let bound = 2.0 * (k + 2) as f64 * 2f64.powi(-24) * length(&query) * length(row);
+                    assert!((f64::from(*found) - exact).abs() <= bound, "{k} dimensions: {found} is not {exact}");
                 }
             }
         }

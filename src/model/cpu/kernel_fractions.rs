@@ -1,8 +1,8 @@
 //! Numbers as Python writes most of an embedding, read eight at a time; the fourth page of this room that is `unsafe`.
 //!
-//! A first loop finds in each 64 bytes where digits, points, signs, commas and spaces stand, and that they stand as in
-//! `-0.0123456789012345, `; a second makes values of the first sixteen digits of eight numbers. Other numbers and other
-//! processors have the slower ways of whoever calls.
+//! A first loop finds the points in each 64 bytes, and that nothing but digits stands where no number begins; a second makes
+//! values of the first sixteen digits of eight numbers and sees that `, 0` or `, -0` stands before the point of the next.
+//! Other numbers and other processors have the slower ways of whoever calls.
 #![expect(unsafe_code, reason = "a SIMD kernel reads through pointers after the bounds were checked once per block")]
 
 /// Bits of an f64 that an f32 has no place for, and half of their range.
@@ -43,7 +43,7 @@ pub fn has_fast_fractions() -> bool {
 
 /// Appends the fractions from `at` on, where a number starts, as the nearest f32, and returns where the first number
 /// starts that is left: one that is written in another way, that the digits behind the sixteenth might round to
-/// another f32, or that ends within the last hundred bytes.
+/// another f32, that ends within the last hundred bytes, or that stands before such a number.
 pub fn fractions_f32(bytes: &[u8], at: usize, out: &mut Vec<f32>) -> usize {
     #[cfg(target_arch = "x86_64")]
     if has_fast_fractions() {
@@ -57,26 +57,32 @@ pub fn fractions_f32(bytes: &[u8], at: usize, out: &mut Vec<f32>) -> usize {
 #[cfg(target_arch = "x86_64")]
 mod x86 {
     use std::arch::x86_64::{
-        __m128i, __m512i, _mm_loadu_si128, _mm256_add_epi16, _mm256_and_si256, _mm256_castps_si256,
-        _mm256_cvtepu8_epi16, _mm256_cvtepu16_epi32, _mm256_or_si256, _mm256_set1_epi16, _mm256_slli_epi16,
-        _mm256_slli_epi32, _mm256_srli_epi32, _mm256_storeu_si256, _mm512_add_epi64, _mm512_and_si512,
-        _mm512_castpd_si512, _mm512_castsi128_si512, _mm512_castsi512_si128, _mm512_cmpeq_epi8_mask,
+        __m128i, __m256i, __m512i, _mm_add_epi16, _mm_cvtepu8_epi16, _mm_loadu_si128, _mm_set1_epi16, _mm_storeu_si128,
+        _mm256_castps_si256, _mm256_cmpeq_epi32_mask, _mm256_cmple_epu32_mask, _mm256_mask_xor_epi32,
+        _mm256_set1_epi32, _mm256_setr_epi32, _mm256_storeu_si256, _mm256_sub_epi32, _mm512_add_epi64,
+        _mm512_and_si512, _mm512_castpd_si512, _mm512_castsi128_si512, _mm512_castsi512_si128, _mm512_cmpeq_epi8_mask,
         _mm512_cmpgt_epu8_mask, _mm512_cmple_epu64_mask, _mm512_cmplt_epu64_mask, _mm512_cvtepi64_pd, _mm512_cvtpd_ps,
-        _mm512_inserti32x4, _mm512_loadu_si512, _mm512_madd_epi16, _mm512_maddubs_epi16, _mm512_mask_add_epi8,
-        _mm512_maskz_compress_epi8, _mm512_mul_epu32, _mm512_mul_pd, _mm512_packus_epi32, _mm512_set1_epi8,
-        _mm512_set1_epi16, _mm512_set1_epi32, _mm512_set1_epi64, _mm512_set1_pd, _mm512_srli_epi64, _mm512_sub_epi8,
-        _mm512_sub_epi64,
+        _mm512_inserti32x4, _mm512_loadu_si512, _mm512_madd_epi16, _mm512_maddubs_epi16, _mm512_maskz_compress_epi8,
+        _mm512_mul_epu32, _mm512_mul_pd, _mm512_packus_epi32, _mm512_set1_epi8, _mm512_set1_epi16, _mm512_set1_epi32,
+        _mm512_set1_epi64, _mm512_set1_pd, _mm512_srli_epi64, _mm512_sub_epi8, _mm512_sub_epi64,
     };
 
     use super::{CUT_SLACK, DROPPED, FEWEST_UNITS, HALFWAY};
 
-    /// Blocks of 64 bytes that are looked through before values are made: what is known of them stays in the first cache.
+    const LANES: usize = 8;
+    /// Blocks that are looked through before values are made.
     const BLOCKS: usize = 24;
-    /// A block holds at most 16 points: no number is shorter than `0., `. One block more, for whole stores.
-    const PLACES: usize = 16 * (BLOCKS + 1);
+    /// A block of 64 bytes ends with the first four of the next: what stands before a point is explained by the point.
+    const STEP: usize = 60;
     /// The sixteen bytes behind the last point of a block end before this.
     const MARGIN: usize = 64 + 32;
-    const LANES: usize = 8;
+    /// More points than a block of such numbers holds.
+    const MANY: usize = 8;
+    const PLACES: usize = MANY * (BLOCKS + 2) + LANES;
+    /// What stands before the point of a negative number.
+    const NEGATIVE: i32 = i32::from_le_bytes(*b", -0");
+    /// The same of another: a digit, the least of which this is, a comma, a space and a zero.
+    const POSITIVE: i32 = i32::from_le_bytes(*b"0, 0");
     const INDICES: [u8; 64] = {
         let mut indices = [0; 64];
         let mut i = 0;
@@ -87,112 +93,145 @@ mod x86 {
         indices
     };
 
-    /// What a look through some blocks found.
-    struct Found {
-        /// Where the points of the numbers stand; the highest bit is the sign of the number.
-        points: [u16; PLACES],
-        /// Numbers that are whole: a comma and a space stand behind them.
-        count: usize,
-        /// Where the first number starts that is not.
-        end: usize,
-        /// Whether more of the same may follow there.
-        more: bool,
-    }
-
+    /// Appends the fractions from `at` on, where a number starts, and returns where the first starts that is left.
     #[target_feature(enable = "avx512f,avx512vl,avx512bw,avx512dq,avx512vbmi2,bmi1,bmi2,popcnt,lzcnt")]
     pub(super) fn fractions(bytes: &[u8], mut at: usize, out: &mut Vec<f32>) -> usize {
-        let mut found = Found { points: [0; PLACES], count: 0, end: 0, more: true };
-        while found.more && at < bytes.len() {
+        let mut points = [0; PLACES];
+        loop {
             let rest = &bytes[at..];
-            look(rest, &mut found);
-            let taken = if found.count == 0 { 0 } else { values(rest, &mut found, out) };
-            if taken < found.count {
-                let signed = usize::from(found.points[taken] >> 15);
-                return at + place(found.points[taken]) - 1 - signed;
+            let negative = rest.first() == Some(&b'-');
+            let sign = usize::from(negative);
+            let count = look(rest, &mut points);
+            // The first number has no other before it.
+            let begins = count > 1 && usize::from(points[0]) == sign + 1 && rest[sign] == b'0' && points[1] > 8;
+            if !begins {
+                return at;
             }
-            at += found.end;
+            let (taken, negative) = values(rest, &mut points, count, negative, out);
+            at += usize::from(points[taken]) - 1 - usize::from(negative);
+            if taken + 1 < count {
+                return at;
+            }
         }
-        at
     }
 
-    /// Where a point stands.
-    fn place(point: u16) -> usize {
-        usize::from(point & 0x7FFF)
-    }
-
-    /// Finds the numbers that stand one after another from the start of `bytes` on.
+    /// Finds points; how many.
     #[target_feature(enable = "avx512f,avx512vl,avx512bw,avx512dq,avx512vbmi2,bmi1,bmi2,popcnt,lzcnt")]
-    fn look(bytes: &[u8], found: &mut Found) {
+    fn look(bytes: &[u8], points: &mut [u16; PLACES]) -> usize {
         // SAFETY: there are 64 indices.
         let indices = unsafe { _mm512_loadu_si512(INDICES.as_ptr().cast()) };
         let every = |byte: u8| _mm512_set1_epi8(byte.cast_signed());
-        let (mut commas, mut spaces, mut zeros, mut minuses) = (0u64, 1u64, 0u64, 0u64);
-        (found.count, found.end, found.more) = (0, 0, false);
+        let (mut count, mut fresh) = (0, u64::MAX);
         for block in 0..BLOCKS {
-            let first = 64 * block;
+            let first = STEP * block;
             if first + MARGIN > bytes.len() {
                 break;
             }
             // SAFETY: 64 bytes from `first` on are inside.
             let text = unsafe { _mm512_loadu_si512(bytes.as_ptr().add(first).cast()) };
-            let [comma, space, minus, point, zero] =
-                [b',', b' ', b'-', b'.', b'0'].map(|byte| _mm512_cmpeq_epi8_mask(text, every(byte)));
+            let point = _mm512_cmpeq_epi8_mask(text, every(b'.'));
             let other = _mm512_cmpgt_epu8_mask(_mm512_sub_epi8(text, every(b'0')), every(9));
-            // What must stand behind what; the highest bits of the block before reach into this one.
-            let space_due = comma << 1 | commas;
-            let start = space_due << 1 | spaces;
-            let negative = minus & start;
-            let zero_due = start & !minus | negative << 1 | minuses >> 1;
-            let point_due = zero_due << 1 | zeros;
-            let below_zero = (negative << 2 | minuses) & point;
-            let bad = (space ^ space_due)
-                | (minus & !start)
-                | (point ^ point_due)
-                | (zero_due & !zero)
-                | (other ^ (comma | space | minus | point));
-            (commas, spaces, zeros, minuses) = (comma >> 63, space_due >> 63, zero_due >> 63, negative >> 62);
-            let (good, reached) =
-                if bad == 0 { (u64::MAX, u64::MAX) } else { ((bad ^ (bad - 1)) >> 1, bad ^ (bad - 1)) };
-            let (point, start) = (point & good, start & reached);
-            if start != 0 {
-                found.end = first + 63 - start.leading_zeros() as usize;
+            let bad = other & !(point | point >> 2 | point >> 3 | point >> 4) & (u64::MAX >> (64 - STEP));
+            // The first four bytes were the last of the block before.
+            let mut point = point & fresh;
+            fresh = u64::MAX << (64 - STEP);
+            if bad != 0 {
+                point &= (bad & bad.wrapping_neg()) - 1;
             }
-            // Places of the points, with the sign in the highest bit of the byte, one behind another.
-            let marked = _mm512_mask_add_epi8(indices, below_zero, indices, every(128));
-            let places = _mm256_cvtepu8_epi16(_mm512_castsi512_si128(_mm512_maskz_compress_epi8(point, marked)));
-            let inside = _mm256_and_si256(places, _mm256_set1_epi16(63));
-            let signs = _mm256_slli_epi16::<8>(_mm256_and_si256(places, _mm256_set1_epi16(128)));
-            let points = _mm256_add_epi16(_mm256_or_si256(inside, signs), _mm256_set1_epi16(first as i16));
-            // SAFETY: at most 16 points were counted for each block before, and there is room for one block more.
-            unsafe { _mm256_storeu_si256(found.points.as_mut_ptr().add(found.count).cast(), points) };
-            found.count += point.count_ones() as usize;
+            let found = point.count_ones() as usize;
+            if found > MANY {
+                break;
+            }
+            let places = _mm_cvtepu8_epi16(_mm512_castsi512_si128(_mm512_maskz_compress_epi8(point, indices)));
+            // SAFETY: at most eight points were counted for each block before, and there is room for one block more.
+            unsafe {
+                let out = points.as_mut_ptr().add(count);
+                _mm_storeu_si128(out.cast(), _mm_add_epi16(places, _mm_set1_epi16(first as i16)));
+            }
+            count += found;
             if bad != 0 {
                 break;
             }
-            found.more = block + 1 == BLOCKS && found.end > 0;
         }
-        // The last may not be whole.
-        found.count -= usize::from(found.count > 0 && place(found.points[found.count - 1]) > found.end);
+        count
     }
 
-    /// Appends the values of the numbers up to the first that sixteen digits do not decide; how many.
+    /// Appends the values of the numbers at all points but the last, up to the first that is odd; how many, and whether the
+    /// number behind them is negative. `negative` is whether the first is.
     #[target_feature(enable = "avx512f,avx512vl,avx512bw,avx512dq,avx512vbmi2,bmi1,bmi2,popcnt,lzcnt")]
-    fn values(bytes: &[u8], found: &mut Found, out: &mut Vec<f32>) -> usize {
-        let count = found.count;
-        // Eight are read at a time: the last is read again where fewer are left.
-        let last = found.points[count - 1];
-        found.points[count..count + LANES].fill(last);
-        assert!(place(last) + 17 <= bytes.len());
+    fn values(
+        bytes: &[u8],
+        points: &mut [u16; PLACES],
+        count: usize,
+        mut negative: bool,
+        out: &mut Vec<f32>,
+    ) -> (usize, bool) {
+        let last = points[count - 1];
+        points[count..=count + LANES].fill(last);
+        assert!(usize::from(last) + 17 <= bytes.len() && points[1] >= 4);
         out.reserve(count + LANES);
         let mut done = 0;
-        while done < count {
-            let points = &found.points[done..done + LANES];
-            // SAFETY: points ascend, and sixteen bytes behind the last are inside.
-            let digits = |lane: usize| unsafe { _mm_loadu_si128(bytes.as_ptr().add(place(points[lane]) + 1).cast()) };
+        while done + 1 < count {
+            let (own, next) = (&points[done..done + LANES], &points[done + 1..=done + LANES]);
+            // SAFETY: points ascend; sixteen bytes behind the last are inside, and four before the second.
+            let (read, four): (Eight, [i32; LANES]) = unsafe {
+                let before = |lane: usize| {
+                    let at = bytes.as_ptr().add(usize::from(next[lane])).sub(4);
+                    at.cast::<i32>().read_unaligned()
+                };
+                (Eight::read(bytes.as_ptr(), own), std::array::from_fn(before))
+            };
+            let before = _mm256_setr_epi32(four[0], four[1], four[2], four[3], four[4], four[5], four[6], four[7]);
+            let negatives = _mm256_cmpeq_epi32_mask(before, _mm256_set1_epi32(NEGATIVE));
+            let positives =
+                _mm256_cmple_epu32_mask(_mm256_sub_epi32(before, _mm256_set1_epi32(POSITIVE)), _mm256_set1_epi32(9));
+            let whole = negatives | positives;
+            let left = (count - 1 - done).min(LANES);
+            let good = if read.all_good() && whole == u8::MAX {
+                left
+            } else {
+                left.min(read.leading()).min(whole.trailing_ones() as usize)
+            };
+            let signs = negatives << 1 | u8::from(negative);
+            // SAFETY: there is room for eight values.
+            unsafe {
+                let minus = _mm256_set1_epi32(i32::MIN);
+                let signed = _mm256_mask_xor_epi32(read.bits, signs, read.bits, minus);
+                _mm256_storeu_si256(out.as_mut_ptr().add(out.len()).cast(), signed);
+                out.set_len(out.len() + good);
+            }
+            negative = if good == 0 { negative } else { negatives >> (good - 1) & 1 == 1 };
+            done += good;
+            if good < left {
+                break;
+            }
+        }
+        (done, negative)
+    }
+
+    /// Eight numbers of sixteen digits.
+    struct Eight {
+        /// The values, as 32-bit floats.
+        bits: __m256i,
+        /// A bit for each that sixteen digits do not decide.
+        undecided: u8,
+        /// Sixteen bits for each that are not digits: of numbers 0, 2, 4, 6, and of the others.
+        no_digits: [u64; 2],
+    }
+
+    impl Eight {
+        /// Reads the digits behind the points, whatever they are.
+        ///
+        /// # Safety
+        /// Sixteen bytes behind each point are inside of `bytes`.
+        #[inline]
+        #[target_feature(enable = "avx512f,avx512vl,avx512bw,avx512dq,avx512vbmi2,bmi1,bmi2,popcnt,lzcnt")]
+        unsafe fn read(bytes: *const u8, points: &[u16]) -> Self {
+            // SAFETY: the caller's own contract.
+            let digits = |lane: usize| unsafe { _mm_loadu_si128(bytes.add(usize::from(points[lane]) + 1).cast()) };
             let even = four([digits(0), digits(2), digits(4), digits(6)]);
             let odd = four([digits(1), digits(3), digits(5), digits(7)]);
             let nine = _mm512_set1_epi8(9);
-            let no_digits = _mm512_cmpgt_epu8_mask(even, nine) | _mm512_cmpgt_epu8_mask(odd, nine);
             // Four digits as one, eight as one, then all sixteen, for all numbers in their order.
             let fours = _mm512_packus_epi32(four_digits(even), four_digits(odd));
             let eights = _mm512_madd_epi16(fours, _mm512_set1_epi32((1 << 16) + 10_000));
@@ -200,26 +239,25 @@ mod x86 {
             let units = _mm512_add_epi64(high, _mm512_srli_epi64::<32>(eights));
             let value = _mm512_mul_pd(_mm512_cvtepi64_pd(units), _mm512_set1_pd(1e-16));
             let rest = _mm512_and_si512(_mm512_castpd_si512(value), all(DROPPED));
-            let undecided =
-                _mm512_cmple_epu64_mask(_mm512_sub_epi64(rest, all(HALFWAY - CUT_SLACK)), all(2 * CUT_SLACK))
-                    | _mm512_cmplt_epu64_mask(units, all(FEWEST_UNITS));
-            // SAFETY: there are eight points, and there is room for eight values.
-            unsafe {
-                let points = _mm256_cvtepu16_epi32(_mm_loadu_si128(points.as_ptr().cast()));
-                let signs = _mm256_slli_epi32::<31>(_mm256_srli_epi32::<15>(points));
-                let signed = _mm256_or_si256(_mm256_castps_si256(_mm512_cvtpd_ps(value)), signs);
-                _mm256_storeu_si256(out.as_mut_ptr().add(out.len()).cast(), signed);
-            }
-            let left = (count - done).min(LANES);
-            let good = if no_digits == 0 && undecided == 0 { left } else { leading(even, odd, undecided).min(left) };
-            // SAFETY: that many values were written.
-            unsafe { out.set_len(out.len() + good) };
-            done += good;
-            if good < left {
-                break;
+            let near = _mm512_cmple_epu64_mask(_mm512_sub_epi64(rest, all(HALFWAY - CUT_SLACK)), all(2 * CUT_SLACK));
+            Self {
+                bits: _mm256_castps_si256(_mm512_cvtpd_ps(value)),
+                undecided: near | _mm512_cmplt_epu64_mask(units, all(FEWEST_UNITS)),
+                no_digits: [_mm512_cmpgt_epu8_mask(even, nine), _mm512_cmpgt_epu8_mask(odd, nine)],
             }
         }
-        done
+
+        #[inline]
+        fn all_good(&self) -> bool {
+            self.no_digits[0] | self.no_digits[1] == 0 && self.undecided == 0
+        }
+
+        /// How many come before the first that is not read here.
+        #[cold]
+        fn leading(&self) -> usize {
+            let no_digits = |lane: usize| self.no_digits[lane % 2] >> (16 * (lane / 2)) & 0xFFFF != 0;
+            (0..LANES).find(|lane| self.undecided >> lane & 1 == 1 || no_digits(*lane)).unwrap_or(LANES)
+        }
     }
 
     /// Four times sixteen digits, as values.
@@ -240,16 +278,6 @@ mod x86 {
     #[target_feature(enable = "avx512f")]
     fn all(value: u64) -> __m512i {
         _mm512_set1_epi64(value.cast_signed())
-    }
-
-    /// How many of eight numbers come before the first that is not read here.
-    #[target_feature(enable = "avx512f,avx512bw")]
-    #[cold]
-    fn leading(even: __m512i, odd: __m512i, undecided: u8) -> usize {
-        let nine = _mm512_set1_epi8(9);
-        let no_digits = [_mm512_cmpgt_epu8_mask(even, nine), _mm512_cmpgt_epu8_mask(odd, nine)];
-        let bad = |lane: &usize| undecided >> lane & 1 == 1 || no_digits[lane % 2] >> (16 * (lane / 2)) & 0xFFFF != 0;
-        (0..LANES).find(bad).unwrap_or(LANES)
     }
 }
 
@@ -299,8 +327,9 @@ mod tests {
                 let text = format!("[{}", texts.join(", "));
                 let (found, left) = read(&text);
                 if has_fast_fractions() {
-                    assert_eq!(found, expected, "{other}");
-                    assert_eq!(left, rest);
+                    // The last of them may be left.
+                    assert!(found.len() + 1 >= expected.len() && expected.starts_with(&found), "{other}");
+                    assert_eq!(left, [&texts[found.len()..].join(", "), ""].concat());
                 } else {
                     assert_eq!((found.len(), left), (0, &text[1..]));
                 }
@@ -309,13 +338,13 @@ mod tests {
     }
 
     #[test]
-    fn what_is_left_at_the_end_of_a_text_is_less_than_a_hundred_bytes_and_a_number() {
+    fn what_is_left_at_the_end_of_a_text_is_less_than_a_hundred_bytes_and_two_numbers() {
         let number = "-0.12345678901234567, ";
         for length in 0..400 {
             let text = format!("[{}", &number.repeat(20)[..length]);
             let (found, left) = read(&text);
             assert_eq!(text.len() - 1 - left.len(), found.len() * number.len());
-            assert!(!has_fast_fractions() || left.len() < 100 + number.len(), "{length}: {left}");
+            assert!(!has_fast_fractions() || left.len() < 100 + 2 * number.len(), "{length}: {left}");
         }
     }
 

@@ -9,6 +9,7 @@ mod kernel;
 mod kernel_dots;
 mod kernel_fractions;
 mod kernel_i8;
+mod kernel_select;
 mod layer;
 mod product;
 mod vit;
@@ -18,9 +19,10 @@ pub use kernel_fractions::{fraction_f32, fractions_f32, has_fast_fractions, roun
 pub use kernel_i8::has_fast_i8;
 
 pub(super) use bert::CpuBert;
-pub(super) use kernel::{Lane, TILE_COLUMNS, TILE_ROWS, Tile, tile_f32};
-pub(super) use kernel_dots::dots_f32;
+pub(super) use kernel::{InLanes, Lane, TILE_COLUMNS, TILE_ROWS, Tile, tile_f32};
+pub(super) use kernel_dots::{dots_f32, quick_dots_f32};
 pub(super) use kernel_i8::{IntegerTile, QUAD_BYTES, ROW_ALIGNMENT, rows_i8, tile_i8};
+pub(super) use kernel_select::{Reached, kth_of_columns};
 pub(super) use product::WeightFormat;
 pub(super) use vit::CpuVisionTransformer;
 

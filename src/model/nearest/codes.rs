@@ -7,7 +7,7 @@
 use rayon::prelude::*;
 
 use crate::model::ModelError;
-use crate::model::cpu::{QUAD_BYTES, ROW_ALIGNMENT, TILE_COLUMNS, vectorized};
+use crate::model::cpu::{InLanes, QUAD_BYTES, ROW_ALIGNMENT, TILE_COLUMNS, vectorized};
 
 /// Code 0 of a query.
 pub(super) const ZERO: u8 = 128;
@@ -154,60 +154,77 @@ impl QueryCodes {
 
 /// Rounds `(row - centre) / scale` to whole numbers, with the scale that makes the largest of them 127.
 pub(super) fn code(row: &[f32], centre: &[f32], codes: &mut [i8]) -> Coded {
-    vectorized(|| code_in_lanes(row, centre, codes))
+    Code(row, centre, codes).run()
 }
 
 /// The sums of squares are taken in 32 bits; what that may lose is added to both lengths.
-#[inline(always)]
-fn code_in_lanes(row: &[f32], centre: &[f32], codes: &mut [i8]) -> Coded {
-    let mut shifted = vec![0.0f32; row.len().next_multiple_of(16)];
-    shifted.iter_mut().zip(row).zip(centre).for_each(|((out, x), c)| *out = x - c);
-    let mut largest = [0.0f32; 16];
-    for values in shifted.as_chunks::<16>().0 {
-        for (largest, value) in largest.iter_mut().zip(values) {
-            *largest = if value.abs() > *largest { value.abs() } else { *largest };
+/// A row, the centre and room for its codes.
+struct Code<'a>(&'a [f32], &'a [f32], &'a mut [i8]);
+
+impl InLanes for Code<'_> {
+    type Out = Coded;
+
+    #[inline(always)]
+    fn body(self) -> Coded {
+        let Self(row, centre, codes) = self;
+        let mut shifted = vec![0.0f32; row.len().next_multiple_of(16)];
+        shifted.iter_mut().zip(row).zip(centre).for_each(|((out, x), c)| *out = x - c);
+        // Bits of floats that are not negative order as they do.
+        let largest = shifted.iter().fold(0, |most: u32, value| most.max(value.abs().to_bits()));
+        let largest = f32::from_bits(largest);
+        let scale = if largest < 1e-30 { 0.0 } else { largest / 127.0 };
+        let inverse = if scale > 0.0 { 1.0 / scale } else { 0.0 };
+        let (mut lengths, mut errors) = ([0.0f32; 16], [0.0f32; 16]);
+        for values in shifted.as_chunks_mut::<16>().0 {
+            for ((value, length), error) in values.iter_mut().zip(&mut lengths).zip(&mut errors) {
+                // To the nearest whole number, ties to even: adding 1.5 * 2^23 leaves no bits for fractions.
+                let moved = (*value * inverse).clamp(-127.0, 127.0) + 12_582_912.0;
+                let found = scale * (moved - 12_582_912.0);
+                let missed = *value - found;
+                *length += found * found;
+                *error += missed * missed;
+                *value = moved;
+            }
         }
+        // The last bits of a moved number are the whole number itself.
+        codes.iter_mut().zip(&shifted).for_each(|(code, moved)| *code = moved.to_bits() as i8);
+        let (length, error) = (root(&lengths), root(&errors));
+        Coded { scale, length, error: error + (length + error) * 2f64.powi(-21) }
     }
-    let largest = largest.iter().fold(0.0f32, |most, size| most.max(*size));
-    let scale = if largest < 1e-30 { 0.0 } else { largest / 127.0 };
-    let inverse = if scale > 0.0 { 1.0 / scale } else { 0.0 };
-    let (mut lengths, mut errors) = ([0.0f32; 16], [0.0f32; 16]);
-    for values in shifted.as_chunks_mut::<16>().0 {
-        for ((value, length), error) in values.iter_mut().zip(&mut lengths).zip(&mut errors) {
-            // To the nearest whole number, ties to even: adding 1.5 * 2^23 leaves no bits for fractions.
-            let moved = (*value * inverse).clamp(-127.0, 127.0) + 12_582_912.0;
-            let found = scale * (moved - 12_582_912.0);
-            let missed = *value - found;
-            *length += found * found;
-            *error += missed * missed;
-            *value = moved;
-        }
-    }
-    // The last bits of a moved number are the whole number itself.
-    codes.iter_mut().zip(&shifted).for_each(|(code, moved)| *code = moved.to_bits() as i8);
-    let (length, error) = (root(&lengths), root(&errors));
-    Coded { scale, length, error: error + (length + error) * 2f64.powi(-21) }
 }
 
 /// `|row|`, a little more.
 pub fn norm(row: &[f32]) -> f64 {
-    vectorized(|| norm_in_lanes(row))
+    Norm(row).run()
 }
 
-#[inline(always)]
-fn norm_in_lanes(row: &[f32]) -> f64 {
-    let mut sums = [0.0f32; 16];
-    let (whole, rest) = row.as_chunks::<16>();
-    for values in whole {
-        sums.iter_mut().zip(values).for_each(|(sum, x)| *sum += x * x);
+/// A row, for its length.
+struct Norm<'a>(&'a [f32]);
+
+impl InLanes for Norm<'_> {
+    type Out = f64;
+
+    #[inline(always)]
+    fn body(self) -> f64 {
+        let Self(row) = self;
+        let mut sums = [0.0f32; 16];
+        let (whole, rest) = row.as_chunks::<16>();
+        for values in whole {
+            sums.iter_mut().zip(values).for_each(|(sum, x)| *sum += x * x);
+        }
+        sums.iter_mut().zip(rest).for_each(|(sum, x)| *sum += x * x);
+        root(&sums)
     }
-    sums.iter_mut().zip(rest).for_each(|(sum, x)| *sum += x * x);
-    root(&sums)
 }
 
 /// Root of a sum of squares, rounded up.
+#[inline(always)]
 fn root(parts: &[f32; 16]) -> f64 {
-    parts.iter().map(|part| f64::from(*part)).sum::<f64>().sqrt() * UP
+    let mut parts = *parts;
+    for half in [8, 4, 2, 1] {
+        (0..half).for_each(|lane| parts[lane] += parts[lane + half]);
+    }
+    f64::from(parts[0]).sqrt() * UP
 }
 
 fn round_up(value: f64) -> f32 {

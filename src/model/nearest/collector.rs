@@ -11,6 +11,9 @@ pub struct Candidate {
     pub position: u32,
 }
 
+/// Candidates that there is room for at first.
+const FEW: usize = 64;
+
 /// A finite score that can be ordered.
 #[derive(Debug, Clone, Copy, PartialEq)]
 struct Ordered(f32);
@@ -44,7 +47,8 @@ pub struct Collector {
 
 impl Collector {
     pub fn new(k: usize) -> Self {
-        Self { k, floor: f32::NEG_INFINITY, lower: BinaryHeap::new(), found: Vec::new(), limit: 16 * k + 256 }
+        let found = Vec::with_capacity((4 * k).min(FEW));
+        Self { k, floor: f32::NEG_INFINITY, lower: BinaryHeap::new(), found, limit: 16 * k + 256 }
     }
 
     /// What a score must reach to be among the best `k`.
@@ -58,6 +62,42 @@ impl Collector {
     /// Takes notice that `k` documents score at least `floor`.
     pub(super) fn raise(&mut self, floor: f32) {
         self.floor = self.floor.max(floor);
+    }
+
+    /// Takes a candidate that [`settle`](Self::settle) may raise the threshold by.
+    #[inline]
+    pub(super) fn add(&mut self, candidate: Candidate) {
+        self.found.push(candidate);
+    }
+
+    /// Number of candidates.
+    pub(super) fn len(&self) -> usize {
+        self.found.len()
+    }
+
+    /// Raises the threshold by the candidates from number `first` on, whose scores are less than `width` below `upper`.
+    pub(super) fn settle(&mut self, first: usize, width: f64) {
+        let added = self.found.get_mut(first..).unwrap_or_default();
+        if self.k < added.len() && self.k > 0 {
+            added.select_nth_unstable_by(self.k - 1, |a, b| b.upper.total_cmp(&a.upper));
+        }
+        for candidate in added.iter().take(self.k) {
+            // `upper` was rounded up to 32 bits.
+            let upper = f64::from(candidate.upper);
+            let lower = ((upper - width - upper.abs() * 2f64.powi(-20)) as f32).next_down();
+            self.lower.push(Reverse(Ordered(lower)));
+            if self.lower.len() > self.k {
+                self.lower.pop();
+            }
+        }
+        self.drop_if_many();
+    }
+
+    fn drop_if_many(&mut self) {
+        if self.found.len() > self.limit {
+            self.drop_behind();
+            self.limit = self.limit.max(2 * self.found.len());
+        }
     }
 
     /// Takes a candidate; says whether the threshold rose.
@@ -74,10 +114,7 @@ impl Collector {
             self.lower.pop();
         }
         self.lower.push(Reverse(Ordered(lower)));
-        if self.found.len() > self.limit {
-            self.drop_behind();
-            self.limit = self.limit.max(2 * self.found.len());
-        }
+        self.drop_if_many();
         true
     }
 

@@ -2,7 +2,9 @@
 #![expect(clippy::inline_always, reason = "a loop gets the vectors of the function that it is inlined into")]
 use super::codes::{CodePanels, QueryCodes};
 pub use super::collector::{Candidate, Collector};
-use crate::model::cpu::{IntegerTile, QUAD_BYTES, TILE_COLUMNS, TILE_ROWS, tile_i8, vectorized};
+use crate::model::cpu::{
+    InLanes, IntegerTile, QUAD_BYTES, Reached, TILE_COLUMNS, TILE_ROWS, kth_of_columns, tile_i8, vectorized,
+};
 
 /// Panels that give a floor for every query before candidates are taken.
 const AHEAD: usize = 32;
@@ -88,7 +90,8 @@ impl Sweep {
         let ahead = if self.bounds == Bounds::Rigorous { range.len().min(AHEAD) } else { 0 };
         let later = range.start + ahead..range.end;
         if ahead > 0 {
-            self.begin(panels, range.start..later.start, &allowed, collectors);
+            let more = range.end < panels.scale.len() || !later.is_empty();
+            self.begin(panels, range.start..later.start, &allowed, more, collectors);
         }
         let mut tile: IntegerTile = [[0; TILE_COLUMNS]; TILE_ROWS];
         for panel in later {
@@ -115,37 +118,42 @@ impl Sweep {
         panels: CodePanels<'_>,
         range: std::ops::Range<usize>,
         allowed: &impl Fn(usize) -> u32,
+        more: bool,
         collectors: &mut [Collector],
     ) {
         let mut tiles: Vec<IntegerTile> = vec![[[0; TILE_COLUMNS]; TILE_ROWS]; range.len()];
-        let whole = |panel: &usize| allowed(*panel) == u32::MAX;
-        let all = range.clone().map(|panel| panels.bounds[panel]);
-        let most = all.fold([0.0f32; 2], |most, bounds| [most[0].max(bounds[0]), most[1].max(bounds[1])]);
+        let masks: Vec<u32> = range.clone().map(allowed).collect();
+        let (scale, bounds) = (&panels.scale[range.clone()], &panels.bounds[range.clone()]);
+        let most = bounds.iter().fold([0.0f32; 2], |most, own| [most[0].max(own[0]), most[1].max(own[1])]);
+        let mut reached = Reached::default();
         for first in (0..self.scale.len()).step_by(TILE_ROWS) {
             let mut rows = 0;
             for (tile, panel) in tiles.iter_mut().zip(range.clone()) {
                 rows = self.multiply(panels, panel, first, tile);
             }
             for row in 0..rows {
-                let query = first + row;
-                let mut highest = [f32::NEG_INFINITY; TILE_COLUMNS];
-                for (tile, panel) in tiles.iter().zip(range.clone()).filter(|(_, panel)| whole(panel)) {
-                    raise_places(&mut highest, &tile[row], &panels.scale[panel]);
-                }
+                let (query, unit) = (first + row, f64::from(self.scale[first + row]));
+                let (offset, width) = (self.offset[query], self.slack(query, most));
                 let collector = &mut collectors[self.collectors[query]];
-                if let Some(place) = collector.k.checked_sub(1).filter(|place| *place < TILE_COLUMNS) {
-                    let product = *highest.select_nth_unstable_by(place, |a, b| b.total_cmp(a)).1;
-                    let score = self.offset[query] + f64::from(self.scale[query]) * f64::from(product);
-                    collector.raise(((score - self.slack(query, most)) as f32).next_down());
+                if (1..=TILE_COLUMNS).contains(&collector.k) {
+                    let product = f64::from(kth_of_columns(&tiles, row, scale, &masks, collector.k));
+                    collector.raise(((offset + unit * product - width) as f32).next_down());
                 }
                 self.lift(query, collectors);
-            }
-            for (tile, panel) in tiles.iter().zip(range.clone()) {
-                let (mask, scale, bounds) = (allowed(panel), &panels.scale[panel], self.bounds_of(panels, panel));
-                self.cut_some(first..first + rows, bounds);
-                let reached = reached(tile, scale, &self.panel_cut[first..first + rows]);
-                for row in (0..rows).filter(|row| mask != 0 && reached >> row & 1 == 1) {
-                    self.take(first + row, panel, mask, &tile[row], scale, bounds, collectors);
+                self.cut_some(query..query + 1, most);
+                reached.take(&tiles, row, scale, &masks, self.panel_cut[query]);
+                let slack: [f64; AHEAD] =
+                    std::array::from_fn(|number| bounds.get(number).map_or(0.0, |own| self.slack(query, *own)));
+                let collector = &mut collectors[self.collectors[query]];
+                let had = collector.len();
+                for (product, place) in reached.products.iter().zip(&reached.places) {
+                    let upper = offset + unit * f64::from(*product) + slack[*place as usize / TILE_COLUMNS % AHEAD];
+                    let position = (range.start * TILE_COLUMNS) as u32 + place;
+                    collector.add(Candidate { upper: up(upper), position });
+                }
+                if more || collector.k > TILE_COLUMNS {
+                    collector.settle(had, 2.0 * width);
+                    self.lift(query, collectors);
                 }
             }
         }
@@ -222,24 +230,32 @@ impl Sweep {
 
 /// A bit for each row of a tile that has a product of at least its cut.
 fn reached(tile: &IntegerTile, scale: &[f32; TILE_COLUMNS], cuts: &[f32]) -> u32 {
-    vectorized(|| reached_in_lanes(tile, scale, cuts))
+    TileReached(tile, scale, cuts).run()
 }
 
-#[inline(always)]
-fn reached_in_lanes(tile: &IntegerTile, scale: &[f32; TILE_COLUMNS], cuts: &[f32]) -> u32 {
-    let mut bits = 0;
-    for (row, (sums, cut)) in tile.iter().zip(cuts).enumerate() {
-        let mut most = [f32::NEG_INFINITY; 16];
-        for (half, scale) in sums.as_chunks::<16>().0.iter().zip(scale.as_chunks::<16>().0) {
-            for ((most, sum), scale) in most.iter_mut().zip(half).zip(scale) {
-                let product = *sum as f32 * scale;
-                *most = if product > *most { product } else { *most };
+/// A tile, the scales of its columns and the cuts of its rows.
+struct TileReached<'a>(&'a IntegerTile, &'a [f32; TILE_COLUMNS], &'a [f32]);
+
+impl InLanes for TileReached<'_> {
+    type Out = u32;
+
+    #[inline(always)]
+    fn body(self) -> u32 {
+        let Self(tile, scale, cuts) = self;
+        let mut bits = 0;
+        for (row, (sums, cut)) in tile.iter().zip(cuts).enumerate() {
+            let mut most = [f32::NEG_INFINITY; 16];
+            for (half, scale) in sums.as_chunks::<16>().0.iter().zip(scale.as_chunks::<16>().0) {
+                for ((most, sum), scale) in most.iter_mut().zip(half).zip(scale) {
+                    let product = *sum as f32 * scale;
+                    *most = if product > *most { product } else { *most };
+                }
             }
+            let any = most.iter().fold(0, |any, most| any | u32::from(*most >= *cut));
+            bits |= any << row;
         }
-        let any = most.iter().fold(0, |any, most| any | u32::from(*most >= *cut));
-        bits |= any << row;
+        bits
     }
-    bits
 }
 
 /// A bit for each lane whose product is at least `cut`.
@@ -253,16 +269,12 @@ fn lanes_above(sums: &[i32; TILE_COLUMNS], scale: &[f32; TILE_COLUMNS], cut: f32
     })
 }
 
-/// Takes the products of a panel into the highest of each place.
-fn raise_places(highest: &mut [f32; TILE_COLUMNS], sums: &[i32; TILE_COLUMNS], scale: &[f32; TILE_COLUMNS]) {
-    vectorized(|| {
-        for ((highest, sum), scale) in highest.iter_mut().zip(sums).zip(scale) {
-            let product = *sum as f32 * scale;
-            *highest = if product > *highest { product } else { *highest };
-        }
-    });
+/// In 32 bits, no lower.
+fn up(value: f64) -> f32 {
+    (value + value.abs() * 2f64.powi(-22) + 1e-44) as f32
 }
 
+/// Of one row of tiles that have all their documents, the highest product of each place; the `k`th of those.
 #[inline(always)]
 fn lower_cuts(cut: &[f32], norm: &[f32], missed: &[f32], length: f32, error: f32, out: &mut [f32]) {
     for (((out, cut), norm), missed) in out.iter_mut().zip(cut).zip(norm).zip(missed) {
