@@ -1,14 +1,14 @@
 //! Exact lists: integer products decide who may be among the best, 32-bit scores decide who is.
-#![expect(clippy::inline_always, reason = "a loop gets the vectors of the function that it is inlined into")]
 use rayon::prelude::*;
 
 use super::coded::CodedDocuments;
 use super::codes::{CodePanels, QueryCodes, check_vectors, norm};
+use super::dot::{dot, dot_f64};
 use super::ranks::by_f32;
 use super::scan::{Bounds, Candidate, Collector, Sweep};
 use super::{RowSet, Scored};
 use crate::model::ModelError;
-use crate::model::cpu::{InLanes, TILE_COLUMNS, dots_f32, has_fast_i8, quick_dots_f32};
+use crate::model::cpu::{TILE_COLUMNS, dots_f32, has_fast_i8, quick_dots_f32};
 
 /// Queries that pass over the documents together: their codes fit a second-level cache.
 const QUERY_BLOCK: usize = 240;
@@ -232,54 +232,6 @@ pub fn score_rows(query: &[f32], documents: &[f32], rows: &[u32]) -> Vec<Scored>
 pub fn full_mask(rows: usize, panel: usize) -> u32 {
     let left = rows.saturating_sub(panel * TILE_COLUMNS);
     if left >= TILE_COLUMNS { u32::MAX } else { (1 << left) - 1 }
-}
-
-/// Inner product in 32 bits, sixteen sums side by side; for estimates.
-pub fn dot(a: &[f32], b: &[f32]) -> f32 {
-    Dot(a, b).run()
-}
-
-/// Two vectors.
-struct Dot<'a>(&'a [f32], &'a [f32]);
-
-impl InLanes for Dot<'_> {
-    type Out = f32;
-
-    #[inline(always)]
-    fn body(self) -> f32 {
-        let Self(a, b) = self;
-        let mut sums = [0.0f32; 16];
-        let ((a, a_rest), (b, b_rest)) = (a.as_chunks::<16>(), b.as_chunks::<16>());
-        for (a, b) in a.iter().zip(b) {
-            (0..16).for_each(|lane| sums[lane] += a[lane] * b[lane]);
-        }
-        let rest: f32 = a_rest.iter().zip(b_rest).map(|(a, b)| a * b).sum();
-        sums.iter().sum::<f32>() + rest
-    }
-}
-
-/// Inner product in 64 bits, eight sums side by side.
-pub fn dot_f64(a: &[f32], b: &[f32]) -> f64 {
-    DotF64(a, b).run()
-}
-
-/// Two vectors.
-struct DotF64<'a>(&'a [f32], &'a [f32]);
-
-impl InLanes for DotF64<'_> {
-    type Out = f64;
-
-    #[inline(always)]
-    fn body(self) -> f64 {
-        let Self(a, b) = self;
-        let mut sums = [0.0f64; 8];
-        let ((a, a_rest), (b, b_rest)) = (a.as_chunks::<8>(), b.as_chunks::<8>());
-        for (a, b) in a.iter().zip(b) {
-            (0..8).for_each(|lane| sums[lane] += f64::from(a[lane]) * f64::from(b[lane]));
-        }
-        let rest: f64 = a_rest.iter().zip(b_rest).map(|(a, b)| f64::from(*a) * f64::from(*b)).sum();
-        sums.iter().sum::<f64>() + rest
-    }
 }
 
 #[cfg(test)]

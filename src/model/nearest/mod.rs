@@ -7,6 +7,7 @@
 mod coded;
 pub mod codes;
 mod collector;
+mod dot;
 mod exact;
 mod ranks;
 mod row_codes;
@@ -14,7 +15,8 @@ mod row_set;
 pub mod scan;
 
 pub use coded::CodedDocuments;
-pub use exact::{ExactScan, best_by_codes, dot, full_mask, score_rows, top_k, top_k_of};
+pub use dot::dot;
+pub use exact::{ExactScan, best_by_codes, full_mask, score_rows, top_k, top_k_of};
 pub use ranks::rank_of;
 pub use row_codes::{CodedQuery, RowCodeBuffer, RowCodes, row_bytes};
 pub use row_set::RowSet;
