@@ -25,6 +25,17 @@ struct Running<T, R> {
     worker: JoinHandle<Result<Option<R>, StoreError>>,
 }
 
+/// Nothing is written any more once nobody wants it.
+impl<T, R> Drop for Background<T, R> {
+    fn drop(&mut self) {
+        if let Some(Running { sender, worker }) = self.running.take() {
+            drop(sender);
+            // What went wrong with it is of no interest now.
+            let _ = worker.join();
+        }
+    }
+}
+
 impl<T: Send + 'static, R: Send + 'static> Background<T, R> {
     /// Starts the thread: `each` takes a batch into the state, `end` makes the result of it.
     pub fn start<S: Send + 'static>(
