@@ -76,6 +76,13 @@ MISSED = "window.wanted.filter((node) => !window.reached.has(node)).map((node) =
 INVISIBLE = "(() => { const s = getComputedStyle(document.activeElement); return s.outlineStyle !== 'none' && parseFloat(s.outlineWidth) >= 2; })()"
 TIP = "(() => { const c = document.querySelector('canvas'); if (!c) return 'none'; c.scrollIntoView({block: 'center'}); c.focus({focusVisible: true}); const t = c.parentElement.querySelector('.tip'); return t.hidden ? '' : t.textContent; })()"
 
+# How the browser says that the page it was asked about has gone.
+LEFT = ("navigated or closed", "context was destroyed", "Cannot find context")
+
+
+class Left(RuntimeError):
+    """The page left while it was asked."""
+
 
 class Browser:
     """One headless Chromium with one page."""
@@ -135,9 +142,18 @@ class Browser:
                 raise RuntimeError(f"{method}: no answer")
             if message.get("id") == self.count:
                 if "error" in message:
+                    if any(words in message["error"].get("message", "") for words in LEFT):
+                        raise Left(f"{method}: {message['error']}")
                     raise RuntimeError(f"{method}: {message['error']}")
                 return message["result"]
             self.events.append(message)
+
+    def act(self, method, **params):
+        """A call that may make the page leave: no answer because it left is an answer."""
+        try:
+            self.call(method, **params)
+        except Left:
+            pass
 
     def value(self, expression):
         result = self.call("Runtime.evaluate", expression=expression, returnByValue=True)

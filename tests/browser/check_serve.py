@@ -13,7 +13,7 @@ import subprocess
 import sys
 import time
 
-from check_report import THEMES, WIDTHS, Browser, keyboard, report_results
+from check_report import THEMES, WIDTHS, Browser, Left, keyboard, report_results
 
 # Every entry is a list of what is wrong; empty is right.
 STATIC = r"""
@@ -76,10 +76,16 @@ def until(browser, expression, seconds=30):
     """The first value of an expression that is true, or an error."""
     end = time.monotonic() + seconds
     while time.monotonic() < end:
-        value = browser.value(expression)
+        try:
+            value = browser.value(expression)
+        except Left:
+            # Asked of the old page while the new one came.
+            value = None
         if value:
             return value
-        browser.message(0.05)
+        event = browser.message(0.05)
+        if event:
+            browser.events.append(event)
     raise RuntimeError(f"never true: {expression}")
 
 
@@ -87,14 +93,14 @@ def click(browser, selector):
     browser.value(f"document.querySelector({selector!r}).scrollIntoView({{block: 'center'}})")
     x, y = browser.value(f"(() => {{ const b = document.querySelector({selector!r}).getBoundingClientRect(); return [b.x + b.width / 2, b.y + b.height / 2]; }})()")
     for kind in ("mousePressed", "mouseReleased"):
-        browser.call("Input.dispatchMouseEvent", type=kind, x=x, y=y, button="left", clickCount=1)
+        browser.act("Input.dispatchMouseEvent", type=kind, x=x, y=y, button="left", clickCount=1)
 
 
 def type_and_send(browser, query):
     browser.value("document.getElementById('ask-text').focus(); document.getElementById('ask-text').select()")
     browser.call("Input.insertText", text=query)
-    browser.call("Input.dispatchKeyEvent", type="keyDown", key="Enter", code="Enter", windowsVirtualKeyCode=13, text="\r")
-    browser.call("Input.dispatchKeyEvent", type="keyUp", key="Enter", code="Enter", windowsVirtualKeyCode=13)
+    browser.act("Input.dispatchKeyEvent", type="keyDown", key="Enter", code="Enter", windowsVirtualKeyCode=13, text="\r")
+    browser.act("Input.dispatchKeyEvent", type="keyUp", key="Enter", code="Enter", windowsVirtualKeyCode=13)
 
 
 def complaints(browser, url):
@@ -132,7 +138,7 @@ def visit(browser, server, query, width, theme, pictures):
     checks["an image finds texts"] = browser.value("[...document.querySelectorAll('#hits .caption')].every((node) => node.textContent) ? [] : ['empty']")
     checks["texts too fit"] = browser.value(STATIC)["no sideways scrolling"] + browser.value(CONTRAST)
     shot(browser, pictures, f"texts-{width}-{theme}")
-    browser.value("history.go(-2)")
+    browser.act("Runtime.evaluate", expression="history.go(-2)")
     until(browser, f"location.href === {address!r} && {HITS} > 0 && document.getElementById('subject').hidden && document.getElementById('ask-text').value")
     checks["back leads back"] = [] if browser.value("document.getElementById('ask-text').value") == query else ["another query"]
     type_and_send(browser, "<img src=x onerror='window.hostile = 1'>")
