@@ -1,6 +1,7 @@
 //! The `tuwen` program: arguments in, exit code out; everything else is in the library.
-use std::process::ExitCode;
 
-fn main() -> ExitCode {
-    tuwen::cli::main()
+fn main() {
+    let code = tuwen::cli::main();
+    // The system takes all memory at once; the allocator's own exit would give it back page by page.
+    signal_hook::low_level::exit(code.into());
 }

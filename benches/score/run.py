@@ -1,10 +1,10 @@
 """Scoring features beside the reference: `run.py PYTHON TUWEN WORK [CASE...]` prints one Markdown table.
 
 PYTHON is an interpreter with cn_clip, torch and numpy. Makes random clustered unit vectors below WORK in the reference's own file format, then runs the
-reference's make_topk_predictions.py and evaluation.py (or their image-to-text twins) as they stand, with `.cuda()` made to do nothing, and
+reference's make_topk_predictions.py and evaluation.py (or their image-to-text twins and transform_ir_annotation_to_tr.py) as they stand, with `.cuda()` made to do nothing, and
 `tuwen score --format features`. Wall seconds of whole processes; ours the best of three turns, the reference once. Where prediction files differ,
 the documents that differ are scored in f64: a list is a near tie if the scores of what changed places lie within 1e-6.
-CASE is IMAGESxTEXTS:t2i or IMAGESxTEXTS:i2t.
+CASE is IMAGESxTEXTS and `:t2i`, `:i2t` or `:both`: the last is one command of ours beside all scripts of the reference, one direction after the other.
 """
 import json
 import os
@@ -15,7 +15,7 @@ from pathlib import Path
 
 TURNS = 3
 DIMENSION = 512
-CASES = ("1000x5000:t2i", "1000x5000:i2t", "30000x5000:t2i")
+CASES = ("1000x5000:t2i", "1000x5000:i2t", "1000x5000:both", "30000x5000:t2i")
 WITHOUT_CUDA = "import sys, runpy, torch; torch.Tensor.cuda = lambda self, *a, **k: self; sys.argv = sys.argv[1:]; runpy.run_path(sys.argv[0], run_name='__main__')"
 
 
@@ -82,31 +82,52 @@ def differing(folder, found, expected, direction):
     return len(pairs), len(odd), far
 
 
+def paths(folder, who, direction, both):
+    """Predictions and score of a direction; of both, `tuwen` adds `.tr` to those of image to text."""
+    if both:
+        mark = "" if direction == "t2i" else ".tr"
+        return [folder / f"{who}.both{mark}.jsonl", folder / f"{who}.both{mark}.json"]
+    return [folder / f"{who}.{direction}.jsonl", folder / f"{who}.{direction}.json"]
+
+
+def reference(python, folder, direction, out):
+    """Seconds, wall and CPU, of its search and of its score."""
+    scripts = Path(subprocess.run([python, "-c", "import cn_clip.eval as e; print(e.__path__[0])"], check=True, stdout=subprocess.PIPE, text=True).stdout.strip())
+    suffix, truth, turned = "", folder / "texts.jsonl", (0, 0)
+    if direction == "i2t":
+        suffix, truth = "_tr", folder / "texts.tr.jsonl"
+        turned = timed([python, scripts / "transform_ir_annotation_to_tr.py", "--input", folder / "texts.jsonl"])
+    search = timed([python, "-c", WITHOUT_CUDA, scripts / f"make_topk_predictions{suffix}.py", "--image-feats", folder / "imgs.img_feat.jsonl",
+                   "--text-feats", folder / "texts.txt_feat.jsonl", "--top-k", 10, "--output", out[0]])
+    score = timed([python, scripts / f"evaluation{suffix}.py", truth, *out])
+    return search, (score[0] + turned[0], score[1] + turned[1])
+
+
 def measure(python, tuwen, work, case):
-    size, direction = case.split(":")
+    size, asked = case.split(":")
     images, texts = map(int, size.split("x"))
     folder = work / size
     if not (folder / "texts.jsonl").exists():
         subprocess.run([python, __file__, "--make", folder, str(images), str(texts)], check=True)
-    scripts = Path(subprocess.run([python, "-c", "import cn_clip.eval as e; print(e.__path__[0])"], check=True, stdout=subprocess.PIPE, text=True).stdout.strip())
-    suffix = "" if direction == "t2i" else "_tr"
-    truth = folder / ("texts.jsonl" if direction == "t2i" else "texts.tr.jsonl")
-    if direction == "i2t":
-        timed([python, scripts / "transform_ir_annotation_to_tr.py", "--input", folder / "texts.jsonl"])
-    image_features, text_features = folder / "imgs.img_feat.jsonl", folder / "texts.txt_feat.jsonl"
-    theirs = [folder / f"reference.{direction}.jsonl", folder / f"reference.{direction}.json"]
-    ours = [folder / f"tuwen.{direction}.jsonl", folder / f"tuwen.{direction}.json"]
-    command = [tuwen, "score", "--format", "features", "--image-features", image_features, "--text-features", text_features, "--truth", truth,
-               "--direction", "text-to-image" if direction == "t2i" else "image-to-text", "--predictions-out", ours[0], "--output", ours[1]]
+    both = asked == "both"
+    directions = ["t2i", "i2t"] if both else [asked]
+    name = {"t2i": "text-to-image", "i2t": "image-to-text", "both": "both"}[asked]
+    ours, theirs = ([paths(folder, who, direction, both) for direction in directions] for who in ("tuwen", "reference"))
+    command = [tuwen, "score", "--format", "features", "--image-features", folder / "imgs.img_feat.jsonl", "--text-features",
+               folder / "texts.txt_feat.jsonl", "--truth", folder / "texts.jsonl", "--direction", name,
+               "--predictions-out", ours[0][0], "--output", ours[0][1]]
     took, cpu = min(timed(command) for _ in range(TURNS))
-    search = timed([python, "-c", WITHOUT_CUDA, scripts / f"make_topk_predictions{suffix}.py", "--image-feats", image_features,
-                   "--text-feats", text_features, "--top-k", 10, "--output", theirs[0]])
-    score = timed([python, scripts / f"evaluation{suffix}.py", truth, theirs[0], theirs[1]])
-    lists = json.loads(subprocess.run([python, __file__, "--compare", folder, ours[0], theirs[0], direction], check=True, stdout=subprocess.PIPE, text=True).stdout)
-    same = "same" if ours[1].read_bytes() == theirs[1].read_bytes() else f"{ours[1].read_text()} / {theirs[1].read_text()}"
-    recall = json.loads(theirs[1].read_text())["score"]
-    print(f"| {images:,} × {texts:,} {direction} | {search[0]:.1f} | {score[0]:.2f} | {took:.3f} | {(search[0] + score[0]) / took:.0f} | {(search[1] + score[1]) / cpu:.0f} | "
-          f"{lists[1]} of {lists[0]:,}, {lists[2]} beyond near ties | {same}, MR {recall:.2f} |", flush=True)
+    parts = [reference(python, folder, direction, out) for direction, out in zip(directions, theirs)]
+    search, score = ([sum(part[which][kind] for part in parts) for kind in (0, 1)] for which in (0, 1))
+    lists, same = [0, 0, 0], []
+    for direction, found, expected in zip(directions, ours, theirs):
+        compared = subprocess.run([python, __file__, "--compare", folder, found[0], expected[0], direction], check=True, stdout=subprocess.PIPE, text=True)
+        lists = [a + b for a, b in zip(lists, json.loads(compared.stdout))]
+        recall = json.loads(expected[1].read_text())["score"]
+        equal = found[1].read_bytes() == expected[1].read_bytes()
+        same.append(f"same, MR {recall:.2f}" if equal else f"{found[1].read_text()} / {expected[1].read_text()}")
+    print(f"| {images:,} × {texts:,} {asked} | {search[0]:.1f} | {score[0]:.2f} | {took:.3f} | {(search[0] + score[0]) / took:.0f} | {(search[1] + score[1]) / cpu:.0f} | "
+          f"{lists[1]} of {lists[0]:,}, {lists[2]} beyond near ties | {'; '.join(same)} |", flush=True)
 
 
 def main(python, tuwen, work, *cases):

@@ -27,7 +27,6 @@ mod run;
 mod runs;
 mod schema;
 mod score;
-mod score_table;
 mod search;
 mod serve;
 mod setup;
@@ -35,8 +34,6 @@ mod shard;
 mod show;
 mod telemetry;
 mod verify;
-
-use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
 use serde_json::{Value, json};
@@ -140,7 +137,7 @@ struct Output {
 }
 
 /// Runs the program.
-pub fn main() -> ExitCode {
+pub fn main() -> u8 {
     let cli = Cli::parse();
     telemetry::conceal_environment();
     let console = Console::new(cli.global.log_format, cli.global.quiet, cli.global.log_level);
@@ -181,14 +178,14 @@ pub fn main() -> ExitCode {
     console.close();
     match result {
         Ok(output) => match print(&output, cli.global.json) {
-            Ok(()) => ExitCode::from(code),
+            Ok(()) => code,
             Err(error) => {
                 let failure = Failure::new(
                     ErrorClass::LocalIo,
                     format!("the work is done, but its result could not be written to stdout: {error}"),
                 );
                 console.error(&failure);
-                ExitCode::from(failure.class.exit_code())
+                failure.class.exit_code()
             }
         },
         Err(failure) => {
@@ -198,7 +195,7 @@ pub fn main() -> ExitCode {
                 let _ = print(&Output { text: String::new(), json }, true);
             }
             console.error(&failure);
-            ExitCode::from(failure.class.exit_code())
+            failure.class.exit_code()
         }
     }
 }

@@ -48,7 +48,7 @@ pub use metric::Metric;
 pub use outcome::{Outcome, order_by_score};
 pub use outcome_table::{OutcomeGroup, read_outcomes};
 pub use paired::Paired;
-pub use rankings::{RankedGroup, Ranking, RankingGroup, RankingWriter, read_rankings, write_qrels};
+pub use rankings::{RankedGroup, RankedList, Ranking, RankingGroup, RankingWriter, read_rankings, write_qrels};
 pub use release_gate::{GateFinding, judge_outcomes};
 pub use scores::{ALL_QUERIES, Direction, Score, UNLEAKED_QUERIES, read_scores, write_scores};
 pub use significance::{Significance, holm, paired_permutation};

@@ -15,6 +15,23 @@ pub struct Ranking {
     pub documents: Vec<(String, f32)>,
 }
 
+/// A list of documents for one query, best first.
+pub trait RankedList: Sync {
+    fn query_id(&self) -> &str;
+
+    fn document_ids(&self) -> impl Iterator<Item = &str>;
+}
+
+impl RankedList for Ranking {
+    fn query_id(&self) -> &str {
+        &self.query_id
+    }
+
+    fn document_ids(&self) -> impl Iterator<Item = &str> {
+        self.documents.iter().map(|(id, _)| id.as_str())
+    }
+}
+
 /// Writes `rankings` group by group.
 pub struct RankingWriter {
     writer: TableWriter,

@@ -8,6 +8,7 @@ mod recipe;
 mod releases;
 mod resume;
 mod run;
+mod score;
 mod search;
 mod secrets;
 mod telemetry;

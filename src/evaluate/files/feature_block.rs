@@ -1,5 +1,7 @@
 //! Parts of a feature file on all cores: lines in, ids and vectors out.
+use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::{Mutex, PoisonError};
 
 use rayon::prelude::*;
 
@@ -22,41 +24,59 @@ pub(super) struct Parsed {
     pub(super) dimension: usize,
     /// All lines, blank ones too.
     pub(super) lines: u64,
+    pub(super) bytes: u64,
 }
 
-/// What `take` makes of each part of a file, in the order of the file.
+/// Gives `sink` what `take` makes of each part of a file, in the order of the file. All cores take, in that order too,
+/// so that few parts wait for one before them.
 pub(super) fn each_part<T: Send>(
     path: &Path,
     kind: ItemKind,
     take: impl Fn(Parsed) -> T + Sync,
-) -> Result<Vec<T>, FileError> {
-    let parts = match Pieces::open(path)? {
-        Some(pieces) => {
-            let part = |number| pieces.with_lines(number, |lines| parse_block(path, kind, lines, 1))?.map(&take);
-            (0..pieces.count()).into_par_iter().with_max_len(1).map(part).collect()
-        }
-        None => in_order(path, |bytes, line| parse_block(path, kind, bytes, line).map(&take)),
+    sink: impl FnMut(T) + Send,
+) -> Result<(), FileError> {
+    let sequence = Sequence { state: Mutex::new(Waiting { next: 0, parts: BTreeMap::new(), sink }) };
+    let done = match Pieces::open(path)? {
+        Some(pieces) => (0..pieces.count()).par_bridge().try_for_each(|number| {
+            let parsed = pieces.with_lines(number, |lines| parse_block(path, kind, lines, 1))??;
+            sequence.put(number, take(parsed));
+            Ok(())
+        }),
+        None => Blocks::open(path)?.par_bridge().try_for_each(|block| {
+            let block = block?;
+            sequence.put(block.number, take(parse_block(path, kind, &block.bytes, block.line)?));
+            Ok(())
+        }),
     };
-    parts.map_err(|error| match error {
+    done.map_err(|error| match error {
         // Another core may have met a later error first; the first line of the file to blame is looked for again.
         FileError::Line { .. } => first_error(path, kind).unwrap_or(error),
         other => other,
     })
 }
 
-/// What `part` makes of blocks that can only be read one after another.
-fn in_order<T: Send>(
-    path: &Path,
-    part: impl Fn(&[u8], u64) -> Result<T, FileError> + Sync,
-) -> Result<Vec<T>, FileError> {
-    let numbered = |block: Result<super::blocks::Block, FileError>| {
-        let block = block?;
-        Ok((block.number, part(&block.bytes, block.line)?))
-    };
-    let mut parts: Vec<(usize, T)> =
-        Blocks::open(path)?.par_bridge().map(numbered).collect::<Result<_, FileError>>()?;
-    parts.sort_unstable_by_key(|(number, _)| *number);
-    Ok(parts.into_iter().map(|(_, part)| part).collect())
+/// Brings parts into their order.
+struct Sequence<T, S> {
+    state: Mutex<Waiting<T, S>>,
+}
+
+struct Waiting<T, S> {
+    /// Number of the part that the sink takes next.
+    next: usize,
+    parts: BTreeMap<usize, T>,
+    sink: S,
+}
+
+impl<T, S: FnMut(T)> Sequence<T, S> {
+    fn put(&self, number: usize, part: T) {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let Waiting { next, parts, sink } = &mut *state;
+        parts.insert(number, part);
+        while let Some(part) = parts.remove(next) {
+            *next += 1;
+            sink(part);
+        }
+    }
 }
 
 fn first_error(path: &Path, kind: ItemKind) -> Option<FileError> {
@@ -66,7 +86,7 @@ fn first_error(path: &Path, kind: ItemKind) -> Option<FileError> {
 
 /// Parses lines, the first of which has the number `first` in the file.
 fn parse_block(path: &Path, kind: ItemKind, bytes: &[u8], first: u64) -> Result<Parsed, FileError> {
-    let (mut parsed, mut start) = (Parsed::default(), 0);
+    let (mut parsed, mut start) = (Parsed { bytes: bytes.len() as u64, ..Parsed::default() }, 0);
     let unended = bytes.last().is_some_and(|last| *last != b'\n');
     let ends = memchr::memchr_iter(b'\n', bytes).chain(unended.then_some(bytes.len()));
     for end in ends {

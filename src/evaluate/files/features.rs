@@ -1,15 +1,13 @@
 //! Feature files of the reference, `{"image_id" or "text_id", "feature": […]}` a line, read on all cores.
-use std::collections::{HashMap, HashSet};
 use std::io::Write;
 use std::path::Path;
 
-use rayon::prelude::*;
-
 use super::FileError;
-use super::feature_block::{Parsed, check_length, each_part, id_key};
+use super::feature_block::{Parsed, each_part, id_key};
+use super::feature_table::FeatureTable;
 use super::python_text::{float_text, id_json};
 use crate::data::ItemKind;
-use crate::evaluate::Ranking;
+use crate::evaluate::RankedList;
 use crate::model::ModelError;
 use crate::model::nearest::{CodedDocuments, Scored, top_k};
 
@@ -22,37 +20,76 @@ pub struct Features {
     pub dimension: usize,
 }
 
+/// What was found for a query, as rows of the documents.
+#[derive(Debug, Clone, PartialEq)]
+pub struct FoundList<'a> {
+    pub query_id: &'a str,
+    /// Best first.
+    pub hits: Vec<Scored>,
+    /// Ids of all documents.
+    pub documents: &'a [String],
+}
+
+impl RankedList for FoundList<'_> {
+    fn query_id(&self) -> &str {
+        self.query_id
+    }
+
+    fn document_ids(&self) -> impl Iterator<Item = &str> {
+        self.hits.iter().map(|hit| self.documents[hit.row as usize].as_str())
+    }
+}
+
 impl Features {
     /// The `k` documents of highest inner product for every one of these queries; of equal scores, those that stand
     /// first in the file, as the reference's stable sort has it.
-    pub fn nearest(&self, documents: &Self, k: usize) -> Result<Vec<Ranking>, ModelError> {
+    pub fn nearest<'a>(&'a self, documents: &'a Self, k: usize) -> Result<Vec<FoundList<'a>>, ModelError> {
         let lists = top_k(&self.vectors, &documents.vectors, self.dimension, k, None)?;
-        Ok(self.ids.iter().zip(lists).map(|(id, list)| documents.ranking(id, &list)).collect())
+        Ok(self.ids.iter().zip(lists).map(|(id, hits)| documents.found(id, hits)).collect())
     }
 
     /// As [`nearest`](Self::nearest) of the queries of a file among these documents, where every part of the file is
-    /// searched as soon as it is read. `None` if anything is wrong with either side.
-    pub fn nearest_to_file(&self, path: &Path, kind: ItemKind, k: usize) -> Option<Vec<Ranking>> {
+    /// searched as soon as it is read: `sink` gets, in the order of the file, what `take` makes of the lists of a part.
+    /// Returns the queries, with their vectors if `keep` says so; `None` if anything is wrong with either side, then
+    /// `sink` may have got some.
+    pub fn nearest_to_file<T: Send>(
+        &self,
+        path: &Path,
+        kind: ItemKind,
+        k: usize,
+        keep: bool,
+        take: impl Fn(&[FoundList]) -> T + Sync,
+        mut sink: impl FnMut(T) + Send,
+    ) -> Option<Self> {
         let coded = CodedDocuments::new(&self.vectors, self.dimension).ok()?;
-        let search = |part: Parsed| {
+        let search = |mut part: Parsed| {
             if part.rows.is_empty() {
-                return Some(Vec::new());
+                return Some((part, None));
             }
             let vectors = Some(&part.vectors).filter(|_| part.dimension == self.dimension)?;
             let lists = coded.scan().search_few(vectors, k).ok()?;
-            Some(part.rows.iter().zip(lists).map(|((_, id), list)| self.ranking(id, &list)).collect())
+            let found = part.rows.iter().zip(lists).map(|((_, id), hits)| self.found(id, hits));
+            let taken = take(&found.collect::<Vec<_>>());
+            if !keep {
+                part.vectors = Vec::new();
+            }
+            Some((part, Some(taken)))
         };
-        let parts: Vec<Option<Vec<Ranking>>> = each_part(path, kind, search).ok()?;
-        let parts = parts.into_iter().collect::<Option<Vec<_>>>()?;
-        let mut rankings = Vec::with_capacity(parts.iter().map(Vec::len).sum());
-        parts.into_iter().for_each(|part| rankings.extend(part));
-        let mut seen = HashSet::with_capacity(rankings.len());
-        (!rankings.is_empty() && rankings.iter().all(|ranking| seen.insert(&ranking.query_id))).then_some(rankings)
+        let (mut queries, mut good) = (FeatureTable::of(path), true);
+        let searched = each_part(path, kind, search, |part| {
+            if let Some((part, taken)) = part {
+                queries.append(part);
+                taken.into_iter().for_each(&mut sink);
+            } else {
+                good = false;
+            }
+        });
+        searched.ok().filter(|()| good)?;
+        queries.finish(path).ok()
     }
 
-    fn ranking(&self, query: &str, list: &[Scored]) -> Ranking {
-        let documents = list.iter().map(|hit| (self.ids[hit.row as usize].clone(), hit.score)).collect();
-        Ranking { query_id: query.to_owned(), documents }
+    fn found<'a>(&'a self, query_id: &'a str, hits: Vec<Scored>) -> FoundList<'a> {
+        FoundList { query_id, hits, documents: &self.ids }
     }
 }
 
@@ -60,7 +97,9 @@ impl Features {
 ///
 /// Numbers become what Python's `numpy.float32(float(text))` makes of them.
 pub fn read_features(path: &Path, kind: ItemKind) -> Result<Features, FileError> {
-    joined(path, each_part(path, kind, |part| part)?)
+    let mut table = FeatureTable::of(path);
+    each_part(path, kind, |part| part, |part| table.append(part))?;
+    table.finish(path)
 }
 
 /// Writes lines as the reference's `extract_features.py` does, to the byte: every f32 as the f64 that it is.
@@ -69,50 +108,6 @@ pub fn write_features(out: &mut impl Write, kind: ItemKind, ids: &[String], vect
     for (id, vector) in ids.iter().zip(vectors.chunks(dimension.max(1))) {
         let values: Vec<String> = vector.iter().map(|value| float_text(f64::from(*value))).collect();
         writeln!(out, "{{\"{}\": {}, \"feature\": [{}]}}", id_key(kind), id_json(id), values.join(", "))?;
-    }
-    Ok(())
-}
-
-/// Parts as one table.
-fn joined(path: &Path, parts: Vec<Parsed>) -> Result<Features, FileError> {
-    let dimension = parts.iter().find(|part| !part.rows.is_empty()).map_or(0, |part| part.dimension);
-    if dimension == 0 {
-        return Err(FileError::Empty { path: path.to_owned() });
-    }
-    let rows: usize = parts.iter().map(|part| part.rows.len()).sum();
-    let (mut lines, mut ids, mut before) = (Vec::with_capacity(rows), Vec::with_capacity(rows), 1);
-    let mut tables = Vec::with_capacity(parts.len());
-    for part in parts {
-        if let Some((line, _)) = part.rows.first() {
-            check_length(path, before + line, part.dimension, dimension)?;
-        }
-        for (line, id) in part.rows {
-            lines.push(before + line);
-            ids.push(id);
-        }
-        before += part.lines;
-        tables.push(part.vectors);
-    }
-    let (vectors, once) = rayon::join(|| one_table(tables), || every_id_once(path, &ids, &lines));
-    once.map(|()| Features { ids, vectors, dimension })
-}
-
-fn one_table(tables: Vec<Vec<f32>>) -> Vec<f32> {
-    let mut whole = vec![0.0; tables.iter().map(Vec::len).sum()];
-    let mut left = whole.as_mut_slice();
-    let places = tables.into_iter().map(|table| (left.split_off_mut(..table.len()).unwrap_or_default(), table));
-    let places: Vec<(&mut [f32], Vec<f32>)> = places.collect();
-    places.into_par_iter().for_each(|(place, table)| place.copy_from_slice(&table));
-    whole
-}
-
-fn every_id_once(path: &Path, ids: &[String], lines: &[u64]) -> Result<(), FileError> {
-    let mut first = HashMap::with_capacity(ids.len());
-    for (id, line) in ids.iter().zip(lines) {
-        if let Some(before) = first.insert(id.as_str(), line) {
-            let reason = format!("id `{id}` stands in line {before} too; keep one of the two");
-            return Err(FileError::line(path, *line, reason));
-        }
     }
     Ok(())
 }
@@ -177,13 +172,21 @@ mod tests {
         let queries = file(&queries.replace("}\n", "}\r\n\n"));
         let read = read_features(queries.path(), ItemKind::Text).unwrap();
         assert_eq!((read.ids.len(), read.ids[10].as_str()), (1_500, "a b"));
-        let found = documents.nearest_to_file(queries.path(), ItemKind::Text, 12).unwrap();
-        assert_eq!(found, read.nearest(&documents, 12).unwrap());
+        let owned = |lists: &[FoundList]| -> Vec<(String, Vec<Scored>)> {
+            lists.iter().map(|list| (list.query_id.to_owned(), list.hits.clone())).collect()
+        };
+        let lists = |path: &Path| {
+            let mut found = Vec::new();
+            let sink = |part| found.extend(part);
+            let queries = documents.nearest_to_file(path, ItemKind::Text, 12, true, owned, sink)?;
+            Some((found, queries))
+        };
+        assert_eq!(lists(queries.path()).unwrap(), (owned(&read.nearest(&documents, 12).unwrap()), read));
         let short = "{\"text_id\": 1, \"feature\": [0.5]}\n";
         let unending = format!("{{\"text_id\": 1, \"feature\": [1e20{}]}}", ", 0.5".repeat(39));
         let twice = lines(ItemKind::Text, 5).repeat(2);
         for wrong in ["", "\n", "{}", short, &unending, &twice] {
-            assert_eq!(documents.nearest_to_file(file(wrong).path(), ItemKind::Text, 12), None, "{wrong}");
+            assert_eq!(lists(file(wrong).path()), None, "{wrong}");
         }
     }
 

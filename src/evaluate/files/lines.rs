@@ -8,13 +8,22 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use super::FileError;
+use super::plain_line::plain_line;
 use crate::data::ItemKind;
 use crate::evaluate::Direction;
 
 /// Calls `take` with every line that is not blank and its number, counted from 1; memory does not grow with the file.
 /// An error of `take` is a reason that ends with a remedy.
-pub fn each_line(path: &Path, mut take: impl FnMut(u64, &[u8]) -> Result<(), String>) -> Result<(), FileError> {
-    let mut reader = BufReader::with_capacity(1 << 18, File::open(path).map_err(FileError::io(path))?);
+pub fn each_line(path: &Path, take: impl FnMut(u64, &[u8]) -> Result<(), String>) -> Result<(), FileError> {
+    each_line_of(path, BufReader::with_capacity(1 << 18, File::open(path).map_err(FileError::io(path))?), take)
+}
+
+/// As [`each_line`] of what was opened already; `path` is for errors.
+pub fn each_line_of(
+    path: &Path,
+    mut reader: impl BufRead,
+    mut take: impl FnMut(u64, &[u8]) -> Result<(), String>,
+) -> Result<(), FileError> {
     let (mut line, mut number, mut any) = (Vec::new(), 0, false);
     while reader.read_until(b'\n', &mut line).map_err(FileError::io(path))? > 0 {
         number += 1;
@@ -54,6 +63,15 @@ struct TextsOfImage {
 
 /// The query of a line and its documents in order; the names of the fields say who asks.
 pub fn query_line(line: &[u8], direction: Direction) -> Result<(String, Vec<String>), String> {
+    let (query, documents) = match direction.kinds().0 {
+        ItemKind::Text => ("text_id", "image_ids"),
+        ItemKind::Image => ("image_id", "text_ids"),
+    };
+    let mut ids = Vec::new();
+    let text = str::from_utf8(line).unwrap_or_default();
+    if let Some(id) = plain_line(text, query, documents, |id| ids.push(id.to_owned())) {
+        return Ok((id.to_owned(), ids));
+    }
     let (query, documents) = match direction.kinds().0 {
         ItemKind::Text => {
             let line: ImagesOfText = json_line(line, "{\"text_id\": 1, \"image_ids\": [1, …]}")?;

@@ -1,7 +1,7 @@
 //! Rankings held against the truth: what was found where, query by query.
 use std::collections::HashMap;
 
-use crate::evaluate::{Outcome, Ranking};
+use crate::evaluate::{Outcome, RankedList};
 use crate::ingest::UnionFind;
 
 /// What is relevant to one query.
@@ -20,40 +20,61 @@ type Gains<'a> = Vec<(&'a str, u32)>;
 /// A query without a ranking found nothing; a ranking without a judged query does not count. Of two entries for one
 /// query the last counts and stands in the place of the first, as in the reference's dictionaries. Queries that share a
 /// relevant document, directly or through others, are one cluster; clusters are numbered as they appear.
-pub fn outcomes(judgements: &[Judgements], rankings: &[Ranking]) -> Vec<Outcome> {
-    let judged = last_of_each(judgements, |entry| &entry.query_id);
-    let ranked: HashMap<&str, &Ranking> = rankings.iter().map(|r| (r.query_id.as_str(), r)).collect();
-    let gains: Vec<Gains> = judged.iter().map(|entry| relevant(entry)).collect();
-    let clusters = clusters(&gains);
-    let outcome = |((entry, gains), cluster): ((&&Judgements, &Gains), u32)| {
-        let documents = ranked.get(entry.query_id.as_str()).map_or(&[][..], |ranking| &ranking.documents);
-        let gain = |id: &str| gains.binary_search_by(|(document, _)| (*document).cmp(id)).ok().map(|at| gains[at].1);
-        let hit = |((id, _), rank): (&(String, f32), u32)| Some((rank, gain(id)?));
-        let mut ideal: Vec<u32> = gains.iter().map(|(_, gain)| *gain).collect();
-        ideal.sort_unstable_by(|a, b| b.cmp(a));
-        Outcome {
-            query: entry.query_id.clone(),
-            cluster,
-            found: documents.iter().zip(1..).filter_map(hit).collect(),
-            ideal,
-        }
-    };
-    judged.iter().zip(&gains).zip(clusters).map(outcome).collect()
+pub fn outcomes(judgements: &[Judgements], rankings: &[impl RankedList]) -> Vec<Outcome> {
+    let judged = JudgedQueries::new(judgements);
+    let found: Vec<FoundRanks> = rankings.iter().filter_map(|ranking| judged.found(ranking)).collect();
+    judged.outcomes(found)
 }
 
-/// The last entry of every key, in the order in which the keys first appear.
-fn last_of_each<T>(entries: &[T], key: impl Fn(&T) -> &str) -> Vec<&T> {
-    let mut place: HashMap<&str, usize> = HashMap::with_capacity(entries.len());
-    let mut last: Vec<&T> = Vec::with_capacity(entries.len());
-    for entry in entries {
-        let at = *place.entry(key(entry)).or_insert(last.len());
-        if at == last.len() {
-            last.push(entry);
-        } else {
-            last[at] = entry;
+/// Judged queries, ready to be compared with rankings as these come.
+#[derive(Debug)]
+pub struct JudgedQueries<'a> {
+    entries: Vec<&'a Judgements>,
+    places: HashMap<&'a str, usize>,
+    gains: Vec<Gains<'a>>,
+}
+
+/// Place of a query, and ranks from 1 with gains of the relevant documents that were found.
+pub type FoundRanks = (usize, Vec<(u32, u32)>);
+
+impl<'a> JudgedQueries<'a> {
+    /// The last entry of every query, in the order in which the queries first appear.
+    pub fn new(judgements: &'a [Judgements]) -> Self {
+        let mut places = HashMap::with_capacity(judgements.len());
+        let mut entries: Vec<&Judgements> = Vec::with_capacity(judgements.len());
+        for entry in judgements {
+            let at = *places.entry(entry.query_id.as_str()).or_insert(entries.len());
+            match entries.get_mut(at) {
+                Some(before) => *before = entry,
+                None => entries.push(entry),
+            }
         }
+        let gains = entries.iter().map(|entry| relevant(entry)).collect();
+        Self { entries, places, gains }
     }
-    last
+
+    /// What a ranking found; `None` if its query is not judged.
+    pub fn found(&self, ranking: &impl RankedList) -> Option<FoundRanks> {
+        let place = *self.places.get(ranking.query_id())?;
+        let gains = &self.gains[place];
+        let gain = |id: &str| gains.binary_search_by(|(document, _)| (*document).cmp(id)).ok().map(|at| gains[at].1);
+        Some((place, ranking.document_ids().zip(1..).filter_map(|(id, rank)| Some((rank, gain(id)?))).collect()))
+    }
+
+    /// One outcome for each query, from what was found; of two findings for one the last counts.
+    pub fn outcomes(&self, found: impl IntoIterator<Item = FoundRanks>) -> Vec<Outcome> {
+        let mut ranks = vec![Vec::new(); self.entries.len()];
+        found.into_iter().for_each(|(place, found)| ranks[place] = found);
+        let mut outcomes = Vec::with_capacity(self.entries.len());
+        for (((entry, gains), cluster), found) in
+            self.entries.iter().zip(&self.gains).zip(clusters(&self.gains)).zip(ranks)
+        {
+            let mut ideal: Vec<u32> = gains.iter().map(|(_, gain)| *gain).collect();
+            ideal.sort_unstable_by(|a, b| b.cmp(a));
+            outcomes.push(Outcome { query: entry.query_id.clone(), cluster, found, ideal });
+        }
+        outcomes
+    }
 }
 
 /// Gains above 0, in the order of the documents; of one that is given twice the highest counts.
@@ -88,6 +109,7 @@ fn clusters(gains: &[Gains]) -> Vec<u32> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::evaluate::Ranking;
 
     fn judged(query: &str, gains: &[(&str, u32)]) -> Judgements {
         let gains = gains.iter().map(|(id, gain)| ((*id).to_owned(), *gain)).collect();

@@ -9,7 +9,9 @@ use super::FileError;
 /// Bytes of a piece: a core still has them in its second-level cache when it parses them.
 const PIECE_BYTES: u64 = 256 << 10;
 /// Bytes that are read at a time to find the end of the last line.
-const STEP: usize = 8 << 10;
+const STEP: usize = 16 << 10;
+/// Room for the end of the last line; a buffer that grows takes new memory.
+const ROOM: usize = 2 * STEP;
 /// Of memory, and of a file in the system's cache.
 const PAGE: usize = 4 << 10;
 
@@ -50,7 +52,7 @@ impl<'a> Pieces<'a> {
 
     /// Reads the lines that start at `first` or up to a piece behind it; where they stand in the buffer.
     fn read(&self, first: u64, buffer: &mut Vec<u8>) -> std::io::Result<std::ops::Range<usize>> {
-        buffer.resize(PAGE + PIECE_BYTES as usize + 1 + STEP, 0);
+        buffer.resize(PAGE + PIECE_BYTES as usize + 1 + ROOM, 0);
         let end = (first + PIECE_BYTES).min(self.bytes);
         // A line starts at `first` if the byte before ends one.
         let from = first.saturating_sub(1);

@@ -1,9 +1,10 @@
 //! Lines of truth and predictions as the reference's own scripts write them, read without making values of them.
 //! What is written in any other way is left to [`super::python_json`].
 
-/// The query and the documents of a line `{"text_id": 1, "text": "…", "image_ids": [2, 3]}`, with or without the text;
-/// `query` and `documents` are the names. Ids are integers as Python writes them, so equal ids are equal texts.
-pub fn plain_line<'t>(line: &'t str, query: &str, documents: &str) -> Option<(&'t str, Vec<&'t str>)> {
+/// The query of a line `{"text_id": 1, "text": "…", "image_ids": [2, 3]}`, with or without the text; `take` gets its
+/// documents, and where the line is no such line perhaps some of them. `query` and `documents` are the names. Ids are
+/// integers as Python writes them, so equal ids are equal texts.
+pub fn plain_line<'t>(line: &'t str, query: &str, documents: &str, mut take: impl FnMut(&'t str)) -> Option<&'t str> {
     let (query_id, rest) = integer(named(line.strip_prefix('{')?, query)?)?;
     let mut rest = rest.strip_prefix(", ")?;
     if let Some(text) = named(rest, "text") {
@@ -12,12 +13,11 @@ pub fn plain_line<'t>(line: &'t str, query: &str, documents: &str) -> Option<(&'
         rest = text.get(end..)?.strip_prefix("\", ")?;
     }
     rest = named(rest, documents)?.strip_prefix('[')?;
-    let mut ids = Vec::with_capacity(10);
     loop {
         let (id, behind) = integer(rest)?;
-        ids.push(id);
+        take(id);
         if behind == "]}" {
-            return Some((query_id, ids));
+            return Some(query_id);
         }
         rest = behind.strip_prefix(", ")?;
     }
@@ -43,7 +43,10 @@ mod tests {
 
     #[test]
     fn only_what_the_reference_writes_is_plain() {
-        let read = |line| plain_line(line, "text_id", "image_ids");
+        let read = |line| {
+            let mut ids = Vec::new();
+            plain_line(line, "text_id", "image_ids", |id| ids.push(id)).map(|query| (query, ids))
+        };
         assert_eq!(read("{\"text_id\": 7, \"image_ids\": [0, -3]}"), Some(("7", vec!["0", "-3"])));
         assert_eq!(read("{\"text_id\": 7, \"text\": \"红\", \"image_ids\": [5]}"), Some(("7", vec!["5"])));
         for other in [

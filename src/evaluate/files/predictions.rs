@@ -7,7 +7,7 @@ use super::FileError;
 use super::lines::{each_line, query_line};
 use super::python_text::push_id;
 use crate::data::ItemKind;
-use crate::evaluate::{Direction, Ranking};
+use crate::evaluate::{Direction, RankedList, Ranking};
 
 /// Reads ranked lists. The file has no scores: minus the rank stands in for them.
 pub fn read_predictions(path: &Path, direction: Direction) -> Result<Vec<Ranking>, FileError> {
@@ -29,7 +29,7 @@ pub fn read_predictions(path: &Path, direction: Direction) -> Result<Vec<Ranking
 pub fn write_predictions(
     out: &mut impl Write,
     direction: Direction,
-    rankings: &[Ranking],
+    rankings: &[impl RankedList],
     k: usize,
 ) -> std::io::Result<()> {
     let (query, documents) = match direction.kinds().0 {
@@ -42,11 +42,11 @@ pub fn write_predictions(
         line.push_str("{\"");
         line.push_str(query);
         line.push_str("\": ");
-        push_id(&mut line, &ranking.query_id);
+        push_id(&mut line, ranking.query_id());
         line.push_str(", \"");
         line.push_str(documents);
         line.push_str("\": [");
-        for (place, (id, _)) in ranking.documents.iter().take(k).enumerate() {
+        for (place, id) in ranking.document_ids().take(k).enumerate() {
             line.push_str(if place == 0 { "" } else { ", " });
             push_id(&mut line, id);
         }

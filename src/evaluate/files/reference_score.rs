@@ -2,14 +2,14 @@
 use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 
-use super::plain_line::plain_line;
+use super::plain_score::PlainTruth;
 use super::python_json::{PyValue, loads};
 use super::python_text::{float_text, json_text, python_str};
 use crate::data::ItemKind;
 use crate::evaluate::Direction;
 
 /// Length that every list must have.
-const K: usize = 10;
+pub(super) const K: usize = 10;
 
 /// What the reference would write.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -21,11 +21,20 @@ pub struct ReferenceScore {
 }
 
 /// Names of one direction in files and in messages.
-struct Names {
-    query: &'static str,
-    documents: &'static str,
+pub(super) struct Names {
+    pub(super) query: &'static str,
+    pub(super) documents: &'static str,
     message: &'static str,
     plural: &'static str,
+}
+
+impl Names {
+    pub(super) fn of(direction: Direction) -> Self {
+        match direction.kinds().0 {
+            ItemKind::Text => Self { query: "text_id", documents: "image_ids", message: "Text_id", plural: "images" },
+            ItemKind::Image => Self { query: "image_id", documents: "text_ids", message: "Image_id", plural: "texts" },
+        }
+    }
 }
 
 /// Scores the bytes of a prediction file against those of a truth file.
@@ -34,11 +43,12 @@ struct Names {
 /// not defined, or names the line before; this names the id itself, as its image-to-text script does. Ids without a
 /// prediction are listed in the order of the truth, not of Python's hash table.
 pub fn reference_score(truth: &[u8], predictions: &[u8], direction: Direction) -> ReferenceScore {
-    let names = match direction.kinds().0 {
-        ItemKind::Text => Names { query: "text_id", documents: "image_ids", message: "Text_id", plural: "images" },
-        ItemKind::Image => Names { query: "image_id", documents: "text_ids", message: "Image_id", plural: "texts" },
-    };
-    match recalls(truth, predictions, &names) {
+    score_json(recalls(truth, predictions, direction))
+}
+
+/// The score of these recalls at 1, 5 and 10, or why there is none.
+pub fn score_json(recalls: Result<[f64; 3], String>) -> ReferenceScore {
+    match recalls {
         Ok([r1, r5, r10]) => {
             let mean = (r1 + r5 + r10) / 3.0;
             let [mean, r1, r5, r10] = [mean, r1, r5, r10].map(|share| float_text(share * 100.0));
@@ -58,19 +68,23 @@ pub fn reference_score(truth: &[u8], predictions: &[u8], direction: Direction) -
 }
 
 /// Shares of the queries with a relevant document among the first 1, 5 and 10.
-fn recalls(truth: &[u8], predictions: &[u8], names: &Names) -> Result<[f64; 3], String> {
+fn recalls(truth: &[u8], predictions: &[u8], direction: Direction) -> Result<[f64; 3], String> {
     let (truth, predictions) = (python_text(truth)?, python_text(predictions));
+    let plain = || {
+        let plain = PlainTruth::read(&truth, direction)?;
+        plain.recalls(plain.ranks(predictions.as_ref().ok()?, direction)?)
+    };
+    if let Some(recalls) = plain() {
+        return Ok(recalls);
+    }
+    let names = &Names::of(direction);
     let (truth, predictions) = rayon::join(
         || read_reference(&truth, names),
         || predictions.as_ref().map_err(String::clone).and_then(|text| read_submission(text, names)),
     );
     let (truth, predictions) = (truth?, predictions?);
-    let missing: Vec<String> = truth
-        .order
-        .iter()
-        .filter(|(key, _)| !predictions.contains_key(key))
-        .map(|(_, text)| text.to_string())
-        .collect();
+    let missing: Vec<String> =
+        truth.order.iter().filter(|(key, _)| !predictions.contains_key(key)).map(|(_, text)| text.clone()).collect();
     if !missing.is_empty() {
         return Err(format!(
             "The following {}s have no prediction in your submission, please check again: {}",
@@ -81,14 +95,8 @@ fn recalls(truth: &[u8], predictions: &[u8], names: &Names) -> Result<[f64; 3], 
     let mut hits = [0u64; 3];
     for (key, _) in &truth.order {
         let list = &predictions[key];
-        let best = match &truth.relevant[key] {
-            Relevant::Plain(ids) => list.iter().position(|id| ids.contains(&&**id)),
-            Relevant::Value(value) => {
-                let relevant = elements(value)?;
-                list.iter().position(|id| relevant.contains(&**id))
-            }
-        };
-        let best = best.unwrap_or(K);
+        let relevant = elements(&truth.relevant[key])?;
+        let best = list.iter().position(|id| relevant.contains(id)).unwrap_or(K);
         hits.iter_mut().zip([1, 5, 10]).for_each(|(hits, k)| *hits += u64::from(best < k));
     }
     if truth.order.is_empty() {
@@ -98,50 +106,32 @@ fn recalls(truth: &[u8], predictions: &[u8], names: &Names) -> Result<[f64; 3], 
 }
 
 /// A truth file as Python's dictionary: keys with their text in first order, values the last.
-struct Reference<'t> {
-    order: Vec<(Cow<'t, str>, Cow<'t, str>)>,
-    relevant: HashMap<Cow<'t, str>, Relevant<'t>>,
+struct Reference {
+    order: Vec<(String, String)>,
+    relevant: HashMap<String, PyValue>,
 }
 
-/// What is relevant to a query.
-enum Relevant<'t> {
-    /// Integers.
-    Plain(Vec<&'t str>),
-    Value(PyValue),
-}
-
-fn read_reference<'t>(text: &'t str, names: &Names) -> Result<Reference<'t>, String> {
-    let lines = line_count(text);
-    let mut reference = Reference { order: Vec::with_capacity(lines), relevant: HashMap::with_capacity(lines) };
+fn read_reference(text: &str, names: &Names) -> Result<Reference, String> {
+    let mut reference = Reference { order: Vec::new(), relevant: HashMap::new() };
     for line in stripped_lines(text) {
-        let (key, text, value) = match plain_line(line, names.query, names.documents) {
-            Some((id, ids)) => (Cow::Borrowed(id), Cow::Borrowed(id), Relevant::Plain(ids)),
-            None => {
-                let object = loads(line)?;
-                let value = subscript(&object, names.documents)?.clone();
-                let query = subscript(&object, names.query)?;
-                (key(query)?.into(), python_str(query).into(), Relevant::Value(value))
-            }
-        };
+        let object = loads(line)?;
+        let value = subscript(&object, names.documents)?.clone();
+        let query = subscript(&object, names.query)?;
+        let key = key(query)?;
         if reference.relevant.insert(key.clone(), value).is_none() {
-            reference.order.push((key, text));
+            reference.order.push((key, python_str(query)));
         }
     }
     Ok(reference)
 }
 
 /// Lists by the keys of their queries.
-type Submission<'t> = HashMap<Cow<'t, str>, Vec<Cow<'t, str>>>;
+type Submission = HashMap<String, Vec<String>>;
 
-fn read_submission<'t>(text: &'t str, names: &Names) -> Result<Submission<'t>, String> {
+fn read_submission(text: &str, names: &Names) -> Result<Submission, String> {
     let Names { query, documents, message, plural } = *names;
-    let mut submission = HashMap::with_capacity(line_count(text));
+    let mut submission = HashMap::new();
     for line in stripped_lines(text) {
-        let plain = plain_line(line, query, documents);
-        if let Some((id, ids)) = plain.filter(|(_, ids)| ids.len() == K && all_differ(ids)) {
-            submission.insert(Cow::Borrowed(id), ids.into_iter().map(Cow::Borrowed).collect());
-            continue;
-        }
         let object = loads(line).map_err(|_| format!("Cannot parse this line into json object: {line}"))?;
         if !contains(&object, query)? {
             return Err(format!("There exists one line not containing {query}: {line}"));
@@ -177,13 +167,9 @@ fn read_submission<'t>(text: &'t str, names: &Names) -> Result<Submission<'t>, S
         if ids.iter().collect::<HashSet<_>>().len() != K {
             return Err(format!("{message} {id} has duplicate topk {plural} in your prediction. Pleace check again!"));
         }
-        submission.insert(key.into(), ids.into_iter().map(Cow::from).collect());
+        submission.insert(key, ids);
     }
     Ok(submission)
-}
-
-fn all_differ(ids: &[&str]) -> bool {
-    ids.iter().enumerate().all(|(place, id)| !ids[..place].contains(id))
 }
 
 /// A text file as Python opens it: `\r\n` and `\r` end a line too.
@@ -193,13 +179,8 @@ fn python_text(bytes: &[u8]) -> Result<Cow<'_, str>, String> {
     Ok(if text.contains('\r') { text.replace("\r\n", "\n").replace('\r', "\n").into() } else { text.into() })
 }
 
-/// About how many lines there are: a table that grows takes new memory each time.
-fn line_count(text: &str) -> usize {
-    memchr::memchr_iter(b'\n', text.as_bytes()).count() + 1
-}
-
 /// `line.strip()` of every line.
-fn stripped_lines(text: &str) -> impl Iterator<Item = &str> {
+pub(super) fn stripped_lines(text: &str) -> impl Iterator<Item = &str> {
     let white = |c: char| c.is_whitespace() || ('\x1c'..='\x1f').contains(&c);
     text.split_terminator('\n').map(move |line| line.trim_matches(white))
 }

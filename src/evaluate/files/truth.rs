@@ -3,19 +3,23 @@ use std::collections::HashMap;
 use std::io::Write;
 use std::path::Path;
 
-use super::lines::{each_line, query_line};
+use super::lines::{each_line_of, query_line};
 use super::python_text::{id_json, id_list};
 use super::{FileError, Judgements};
 use crate::evaluate::Direction;
 
 /// Reads the truth of one direction: lines of `text_id` and `image_ids`, or of `image_id` and `text_ids`.
 pub fn read_truth(path: &Path, direction: Direction) -> Result<Vec<Judgements>, FileError> {
+    parse_truth(path, &std::fs::read(path).map_err(FileError::io(path))?, direction)
+}
+
+/// As [`read_truth`] of what stands in a file; `path` is for errors.
+pub fn parse_truth(path: &Path, bytes: &[u8], direction: Direction) -> Result<Vec<Judgements>, FileError> {
     let mut truth: Vec<Judgements> = Vec::new();
-    let bytes = std::fs::metadata(path).map_or(0, |metadata| metadata.len());
-    each_line(path, |_, line| {
+    each_line_of(path, bytes, |_, line| {
         if truth.is_empty() {
             // About as many as there will be: a list that grows takes new memory each time.
-            truth.reserve(bytes as usize / line.len() + 1);
+            truth.reserve(bytes.len() / line.len() + 1);
         }
         let (query_id, documents) = query_line(line, direction)?;
         truth.push(Judgements { query_id, gains: documents.into_iter().map(|id| (id, 1)).collect() });
