@@ -91,3 +91,29 @@ fn what_is_wrong_is_named_and_nothing_is_written() {
         ["score", "--format", "chinese-clip", "--truth", "texts.jsonl", "--predictions", "x", "--direction", "both"];
     workspace.tuwen(&other).fails(2, &["both"]);
 }
+
+#[test]
+fn what_the_reference_refuses_in_one_direction_is_said_and_the_other_is_scored() {
+    let workspace = with_features();
+    let images = workspace.read("imgs.img_feat.jsonl");
+    let missing = images.lines().next().unwrap().split([':', ',']).nth(1).unwrap().trim();
+    workspace.write("imgs.img_feat.jsonl", images.lines().skip(1).fold(String::new(), |all, line| all + line + "\n"));
+    let to = ["--predictions-out", "found.jsonl", "--output", "score.json", "--per-query", "queries.csv"];
+    let both = score(&workspace, &[&["--truth", "texts.jsonl", "--direction", "both"], &to[..]].concat());
+    both.fails(65, &["score.tr.json", "have no prediction", missing]);
+    assert!(workspace.read("score.json").contains("\"success\": true"));
+    assert!(workspace.read("score.tr.json").contains("\"success\": false"));
+    for written in ["found.jsonl", "found.tr.jsonl", "queries.csv", "queries.tr.csv"] {
+        assert!(workspace.path(written).exists(), "{written}");
+    }
+}
+
+#[test]
+fn predictions_are_read_once() {
+    let workspace = with_features();
+    workspace.write("found.jsonl", expected("predictions.jsonl"));
+    let line = "\"$0\" score --format chinese-clip --truth <(cat texts.jsonl) --predictions <(cat found.jsonl) --output score.json";
+    let ran = workspace.shell(line);
+    assert!(ran.status.success(), "{}", String::from_utf8_lossy(&ran.stderr));
+    assert_eq!(workspace.read("score.json"), expected("score.json"));
+}

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use serde_json::Value;
 use tuwen::data::ItemKind;
 use tuwen::evaluate::files::{
-    outcomes, read_features, read_predictions, read_qrels, read_run, read_truth, reference_score, transposed,
+    outcomes, parse_predictions, parse_truth, read_features, read_qrels, read_run, reference_score, transposed,
     write_features, write_predictions, write_transposed,
 };
 use tuwen::evaluate::zero_shot::{
@@ -61,8 +61,9 @@ fn features_give_the_predictions_and_scores_of_the_reference() {
         assert_eq!(String::from_utf8(out).unwrap(), text(predictions));
         let found = reference_score(text(truth).as_bytes(), text(predictions).as_bytes(), direction);
         assert_eq!((found.json, found.refusal), (text(score), None));
-        let truth = read_truth(&file(truth), direction).unwrap();
-        let outcomes = outcomes(&truth, &read_predictions(&file(predictions), direction).unwrap());
+        let truth = parse_truth(&file(truth), text(truth).as_bytes(), direction).unwrap();
+        let outcomes =
+            outcomes(&truth, &parse_predictions(&file(predictions), text(predictions).as_bytes(), direction).unwrap());
         let hits = |k| outcomes.iter().filter(|o| o.found.first().is_some_and(|hit| hit.0 <= k)).count() as f64;
         for (name, k) in [("r1", 1), ("r5", 5), ("r10", 10)] {
             let expected = json(score)["scoreJson"][name].as_f64().unwrap();
@@ -73,7 +74,7 @@ fn features_give_the_predictions_and_scores_of_the_reference() {
 
 #[test]
 fn the_truth_turned_around_is_that_of_the_reference() {
-    let truth = read_truth(&file("texts.jsonl"), Direction::TextToImage).unwrap();
+    let truth = parse_truth(&file("texts.jsonl"), text("texts.jsonl").as_bytes(), Direction::TextToImage).unwrap();
     let mut out = Vec::new();
     write_transposed(&mut out, &transposed(&truth)).unwrap();
     assert_eq!(String::from_utf8(out).unwrap(), text("texts.tr.jsonl"));

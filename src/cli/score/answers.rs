@@ -1,7 +1,8 @@
 //! What ranked lists give to those who score them: texts for the reference, ranks for us.
 use crate::evaluate::Direction;
 use crate::evaluate::files::{
-    FoundList, FoundRanks, JudgedQueries, PlainRank, ReferenceScore, reference_score, score_json, write_predictions,
+    FoundList, FoundRanks, JudgedQueries, PlainRank, PlainTruth, ReferenceScore, reference_score, score_json,
+    write_predictions,
 };
 
 use super::truth::Truth;
@@ -17,6 +18,8 @@ pub struct Scorer<'t> {
     pub k: usize,
     truth: &'t Truth,
     judged: JudgedQueries<'t>,
+    /// The truth as the reference reads it, if it is plain.
+    plain: Option<PlainTruth>,
 }
 
 /// What is made of ranked lists.
@@ -33,7 +36,8 @@ pub struct Answers {
 
 impl<'t> Scorer<'t> {
     pub fn new(direction: Direction, k: usize, truth: &'t Truth) -> Self {
-        Self { direction, k, truth, judged: JudgedQueries::new(&truth.judgements) }
+        let plain = PlainTruth::read(&truth.bytes, direction);
+        Self { direction, k, truth, judged: JudgedQueries::new(&truth.judgements), plain }
     }
 
     pub fn judged(&self) -> &JudgedQueries<'t> {
@@ -42,20 +46,20 @@ impl<'t> Scorer<'t> {
 
     /// No lists yet.
     pub fn none(&self) -> Answers {
-        Answers { ranks: self.truth.plain.as_ref().map(|_| Vec::new()), ..Answers::default() }
+        Answers { ranks: self.plain.as_ref().map(|_| Vec::new()), ..Answers::default() }
     }
 
     pub fn answers(&self, lists: &[FoundList]) -> Answers {
         let predictions = lines(lists, self.direction, self.k);
         let tens = (self.k != REFERENCE_K).then(|| lines(lists, self.direction, REFERENCE_K));
-        let text = str::from_utf8(tens.as_ref().unwrap_or(&predictions)).unwrap_or_default();
-        let ranks = self.truth.plain.as_ref().and_then(|plain| plain.ranks(text, self.direction));
+        let scored = tens.as_ref().unwrap_or(&predictions);
+        let ranks = self.plain.as_ref().and_then(|plain| plain.ranks(scored, self.direction));
         Answers { ranks, found: lists.iter().filter_map(|list| self.judged.found(list)).collect(), tens, predictions }
     }
 
     /// The score of the reference.
     pub fn reference(&self, answers: &Answers) -> ReferenceScore {
-        let plain = self.truth.plain.as_ref().zip(answers.ranks.as_ref());
+        let plain = self.plain.as_ref().zip(answers.ranks.as_ref());
         match plain.and_then(|(plain, ranks)| plain.recalls(ranks.iter().copied())) {
             Some(recalls) => score_json(Ok(recalls)),
             None => reference_score(&self.truth.bytes, answers.for_reference(), self.direction),

@@ -7,20 +7,19 @@ use rayon::prelude::*;
 
 use super::answers::{Answers, LISTS_AT_A_TIME, Scorer};
 use super::truth::Truth;
-use super::{Failure, ScoreArgs, Scored, given, write_score};
+use super::{DirectionScore, Failure, ScoreArgs, given, write_score};
 use crate::data::ItemKind;
 use crate::evaluate::Direction;
-use crate::evaluate::files::{Features, FileError, FoundList, read_features};
+use crate::evaluate::files::{Features, FileError, FoundList, Kept, read_features};
 use crate::store::write_whole;
 
 /// What was found in one direction, or in both.
-pub fn score_features(args: &ScoreArgs) -> Result<Vec<Scored>, Failure> {
-    let (truths, held) = rayon::join(|| truths(args), || Held::read(args));
+pub fn score_features(args: &ScoreArgs) -> Result<Vec<DirectionScore>, Failure> {
+    let (truths, held) = rayon::join(|| read_truths(args), || Held::read(args));
     // The process ends soon and gives all memory back at once; piece by piece takes milliseconds.
     let truths = ManuallyDrop::new(truths?);
-    let scorer = |(direction, truth)| Scorer::new(direction, args.k as usize, truth);
-    let directions = args.direction.all();
-    let scorers: Vec<Scorer> = directions.into_par_iter().zip(&*truths).map(scorer).collect();
+    let scorers = truths.par_iter().map(|(direction, truth)| Scorer::new(*direction, args.k as usize, truth));
+    let scorers: Vec<Scorer> = scorers.collect();
     let (scorers, held) = (ManuallyDrop::new(scorers), ManuallyDrop::new(held));
     let as_read = held.as_ref().and_then(|held| held.answers(args, &scorers));
     let answers = ManuallyDrop::new(match as_read {
@@ -30,10 +29,10 @@ pub fn score_features(args: &ScoreArgs) -> Result<Vec<Scored>, Failure> {
             scorers.iter().map(|scorer| sides.answers(scorer)).collect::<Result<_, _>>()?
         }
     });
-    let mut finished: Vec<Result<Scored, Failure>> = Vec::new();
+    let mut finished: Vec<Result<DirectionScore, Failure>> = Vec::new();
     std::thread::scope(|scope| {
-        let finish = |(scorer, answers)| scope.spawn(move || finish(args, scorer, answers));
-        let threads: Vec<_> = scorers.iter().zip(&*answers).map(finish).collect();
+        let start = |(scorer, answers)| scope.spawn(move || finish(args, scorer, answers));
+        let threads: Vec<_> = scorers.iter().zip(&*answers).map(start).collect();
         let joined = threads.into_iter().map(|thread| thread.join().unwrap_or_else(|panic| resume_unwind(panic)));
         finished.extend(joined);
     });
@@ -41,20 +40,18 @@ pub fn score_features(args: &ScoreArgs) -> Result<Vec<Scored>, Failure> {
 }
 
 /// What is relevant in each direction.
-fn truths(args: &ScoreArgs) -> Result<Vec<Truth>, FileError> {
+fn read_truths(args: &ScoreArgs) -> Result<Vec<(Direction, Truth)>, FileError> {
     let path = given(args.truth.as_ref());
-    match args.direction.one() {
-        Some(direction) => Ok(vec![Truth::read(path, direction)?]),
-        None => {
-            let truth = Truth::read(path, Direction::TextToImage)?;
-            let turned = Truth::turned(&truth.judgements).map_err(FileError::io(path))?;
-            Ok(vec![truth, turned])
-        }
+    if let Some(direction) = args.direction.one() {
+        return Ok(vec![(direction, Truth::read(path, direction)?)]);
     }
+    let truth = Truth::read(path, Direction::TextToImage)?;
+    let turned = Truth::turned(&truth.judgements).map_err(FileError::io(path))?;
+    Ok(vec![(Direction::TextToImage, truth), (Direction::ImageToText, turned)])
 }
 
 /// Writes what was asked for.
-fn finish(args: &ScoreArgs, scorer: &Scorer, answers: &Answers) -> Result<Scored, Failure> {
+fn finish(args: &ScoreArgs, scorer: &Scorer, answers: &Answers) -> Result<DirectionScore, Failure> {
     let path = |path: &Path| args.path_of(path, scorer.direction);
     let write = || match &args.predictions_out {
         Some(to) => write_whole(&path(to), &answers.predictions),
@@ -68,7 +65,7 @@ fn finish(args: &ScoreArgs, scorer: &Scorer, answers: &Answers) -> Result<Scored
         write()
     });
     written?;
-    Ok(Scored { direction: scorer.direction, outcomes, refusal: refusal? })
+    Ok(DirectionScore { direction: scorer.direction, outcomes, refusal: refusal? })
 }
 
 fn features_path(args: &ScoreArgs, kind: ItemKind) -> &Path {
@@ -105,8 +102,8 @@ impl Held {
         let (kind, take) = (scorer.direction.kinds().0, |lists: &[FoundList]| scorer.answers(lists));
         let sink = |part| first.append(part);
         let path = features_path(args, kind);
-        let keep = scorers.len() > 1;
-        let queries = self.features.nearest_to_file(path, kind, scorer.k, keep, take, sink)?;
+        let kept = if scorers.len() > 1 { Kept::Vectors } else { Kept::Ids };
+        let queries = self.features.nearest_to_file(path, kind, scorer.k, take, sink, kept)?;
         let (mut first, queries) = (Some(first), ManuallyDrop::new(queries));
         let of = |scorer: &Scorer| {
             if is_first(scorer) {
@@ -118,7 +115,7 @@ impl Held {
     }
 }
 
-/// Both sides, read one after the other: whatever is wrong is found in the order of images, texts and vectors.
+/// Both sides, read whole: whatever is wrong is found in the order of images, texts and vectors.
 struct Sides {
     images: Features,
     texts: Features,

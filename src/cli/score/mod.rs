@@ -4,6 +4,7 @@ mod features;
 mod table;
 mod truth;
 
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
@@ -12,7 +13,7 @@ use serde_json::json;
 use super::{Failure, Output};
 use crate::data::ErrorClass;
 use crate::evaluate::files::{
-    FileError, ReferenceScore, outcomes, read_predictions, read_qrels, read_run, reference_score,
+    FileError, ReferenceScore, outcomes, parse_predictions, read_qrels, read_run, reference_score,
 };
 use crate::evaluate::{Direction, Metric, Outcome};
 use crate::store::write_whole;
@@ -25,7 +26,7 @@ pub struct ScoreArgs {
     /// What the files are.
     #[arg(long, value_enum)]
     format: Format,
-    /// Ground truth: `{split}_texts.jsonl`; for image-to-text a `.tr.jsonl` too.
+    /// Ground truth: `{split}_texts.jsonl`; for image-to-text alone a `.tr.jsonl` too.
     #[arg(long, value_name = "JSONL", required_if_eq_any([("format", "chinese-clip"), ("format", "features")]))]
     truth: Option<PathBuf>,
     /// Ranked lists as `make_topk_predictions.py` writes them, or a submission to MUGE.
@@ -82,10 +83,6 @@ enum DirectionName {
 }
 
 impl DirectionName {
-    fn all(self) -> Vec<Direction> {
-        self.one().map_or(Direction::CROSS_MODAL.to_vec(), |direction| vec![direction])
-    }
-
     /// `None` for both.
     fn one(self) -> Option<Direction> {
         match self {
@@ -100,18 +97,20 @@ impl ScoreArgs {
     /// Where a result of a direction goes: of both, that of image to text has `.tr` before its extension, as the
     /// reference names its files.
     fn path_of(&self, path: &Path, direction: Direction) -> PathBuf {
-        let extension = path.extension().map(|extension| extension.to_string_lossy());
-        match (self.direction, direction) {
-            (DirectionName::Both, Direction::ImageToText) => {
-                path.with_extension(["tr"].into_iter().chain(extension.as_deref()).collect::<Vec<_>>().join("."))
-            }
-            _ => path.to_owned(),
+        if (self.direction, direction) != (DirectionName::Both, Direction::ImageToText) {
+            return path.to_owned();
         }
+        let mut extension = OsString::from("tr");
+        if let Some(last) = path.extension() {
+            extension.push(".");
+            extension.push(last);
+        }
+        path.with_extension(extension)
     }
 }
 
 /// What was found in one direction.
-struct Scored {
+struct DirectionScore {
     direction: Direction,
     outcomes: Vec<Outcome>,
     /// Why the reference would not score it.
@@ -128,30 +127,31 @@ pub fn run(args: &ScoreArgs) -> Result<Output, Failure> {
         (Format::ChineseClip, Some(direction)) => vec![score_predictions(args, direction)?],
         (Format::Trec, Some(direction)) => {
             let (qrels, run) = (read_qrels(given(args.qrels.as_ref()))?, read_run(given(args.run.as_ref()))?);
-            vec![Scored { direction, outcomes: outcomes(&qrels, &run), refusal: None }]
+            vec![DirectionScore { direction, outcomes: outcomes(&qrels, &run), refusal: None }]
         }
     };
-    for Scored { direction, outcomes, .. } in &scored {
+    for DirectionScore { direction, outcomes, .. } in &scored {
         if let Some(path) = &args.per_query {
             let csv = per_query_csv(&args.metrics, outcomes)
                 .map_err(|error| Failure::new(ErrorClass::Internal, error.to_string()))?;
             write_whole(&args.path_of(path, *direction), &csv)?;
         }
     }
+    refuse(args, &scored)?;
     Ok(output(&args.metrics, &scored))
 }
 
-fn output(metrics: &[Metric], scored: &[Scored]) -> Output {
+fn output(metrics: &[Metric], scored: &[DirectionScore]) -> Output {
     let columns: Vec<(&str, &[Outcome])> =
         scored.iter().map(|scored| (scored.direction.as_str(), &scored.outcomes[..])).collect();
     let mut text = score_table(metrics, &columns);
-    for Scored { direction, refusal, .. } in scored {
+    for DirectionScore { direction, refusal, .. } in scored {
         if let Some(refusal) = refusal {
             let this = if scored.len() > 1 { direction.as_str() } else { "this" };
             text.push_str(&format!("the reference would not score {this}: {refusal}\n"));
         }
     }
-    let object = |scored: &Scored| {
+    let object = |scored: &DirectionScore| {
         let scores = score_object(metrics, &scored.outcomes);
         json!({ "queries": scored.outcomes.len(), "scores": scores, "refusal": scored.refusal })
     };
@@ -167,25 +167,30 @@ fn given(path: Option<&PathBuf>) -> &Path {
     path.map_or(Path::new(""), PathBuf::as_path)
 }
 
-fn score_predictions(args: &ScoreArgs, direction: Direction) -> Result<Scored, Failure> {
+fn score_predictions(args: &ScoreArgs, direction: Direction) -> Result<DirectionScore, Failure> {
     let path = given(args.predictions.as_ref());
     let truth = Truth::read(given(args.truth.as_ref()), direction)?;
     let predictions = std::fs::read(path).map_err(FileError::io(path))?;
     let refusal = write_score(reference_score(&truth.bytes, &predictions, direction), args, direction)?;
-    Ok(Scored { direction, outcomes: outcomes(&truth.judgements, &read_predictions(path, direction)?), refusal })
+    let rankings = parse_predictions(path, &predictions, direction)?;
+    Ok(DirectionScore { direction, outcomes: outcomes(&truth.judgements, &rankings), refusal })
 }
 
-/// Writes what the reference would; returns why it would refuse, where that is no error.
+/// Writes what the reference would; returns why it would refuse.
 fn write_score(score: ReferenceScore, args: &ScoreArgs, direction: Direction) -> Result<Option<String>, Failure> {
-    let Some(path) = args.output.as_ref().map(|path| args.path_of(path, direction)) else {
-        return Ok(score.refusal);
-    };
-    write_whole(&path, score.json.as_bytes())?;
-    match score.refusal {
-        Some(refusal) => {
-            let message = format!("not scored, as {} says: {refusal}", path.display());
-            Err(Failure::new(ErrorClass::BadInput, message))
-        }
-        None => Ok(None),
+    if let Some(path) = &args.output {
+        write_whole(&args.path_of(path, direction), score.json.as_bytes())?;
     }
+    Ok(score.refusal)
+}
+
+/// A refusal is an error for whoever wants the reference's score.
+fn refuse(args: &ScoreArgs, scored: &[DirectionScore]) -> Result<(), Failure> {
+    let Some(path) = &args.output else { return Ok(()) };
+    let refusal = |scored: &DirectionScore| {
+        let path = args.path_of(path, scored.direction);
+        scored.refusal.as_ref().map(|refusal| format!("not scored, as {} says: {refusal}", path.display()))
+    };
+    let refusals: Vec<String> = scored.iter().filter_map(refusal).collect();
+    if refusals.is_empty() { Ok(()) } else { Err(Failure::new(ErrorClass::BadInput, refusals.join("; "))) }
 }

@@ -2,15 +2,13 @@
 use std::path::Path;
 
 use crate::evaluate::Direction;
-use crate::evaluate::files::{FileError, Judgements, PlainTruth, parse_truth, transposed, write_transposed};
+use crate::evaluate::files::{FileError, Judgements, parse_truth, transposed, write_transposed};
 
 /// What is relevant to the queries of one direction.
 pub struct Truth {
     pub judgements: Vec<Judgements>,
     /// The file that the reference would be given.
     pub bytes: Vec<u8>,
-    /// The same as the reference reads it, if it is plain.
-    pub plain: Option<PlainTruth>,
 }
 
 impl Truth {
@@ -22,7 +20,7 @@ impl Truth {
         if direction == Direction::ImageToText && !turned {
             return Self::turned(&parse_truth(path, &bytes, Direction::TextToImage)?).map_err(FileError::io(path));
         }
-        Ok(Self::new(parse_truth(path, &bytes, direction)?, bytes, direction))
+        Ok(Self { judgements: parse_truth(path, &bytes, direction)?, bytes })
     }
 
     /// Of image to text, from that of text to image.
@@ -30,11 +28,6 @@ impl Truth {
         let judgements = transposed(judgements);
         let mut bytes = Vec::new();
         write_transposed(&mut bytes, &judgements)?;
-        Ok(Self::new(judgements, bytes, Direction::ImageToText))
-    }
-
-    fn new(judgements: Vec<Judgements>, bytes: Vec<u8>, direction: Direction) -> Self {
-        let plain = str::from_utf8(&bytes).ok().and_then(|text| PlainTruth::read(text, direction));
-        Self { judgements, bytes, plain }
+        Ok(Self { judgements, bytes })
     }
 }

@@ -6,7 +6,7 @@ use std::sync::{Mutex, PoisonError};
 use rayon::prelude::*;
 
 use super::FileError;
-use super::blocks::Blocks;
+use super::blocks::{Block, Blocks};
 use super::feature_line::parse_line;
 use super::pieces::Pieces;
 use crate::data::ItemKind;
@@ -24,6 +24,7 @@ pub(super) struct Parsed {
     pub(super) dimension: usize,
     /// All lines, blank ones too.
     pub(super) lines: u64,
+    /// Of all lines.
     pub(super) bytes: u64,
 }
 
@@ -49,8 +50,9 @@ pub(super) fn each_part<T: Send>(
         }),
     };
     done.map_err(|error| match error {
-        // Another core may have met a later error first; the first line of the file to blame is looked for again.
-        FileError::Line { .. } => first_error(path, kind).unwrap_or(error),
+        // Another core may have met a later error first, and a piece does not know its lines before: the first line of
+        // the file to blame is looked for again. What is no file cannot be read again, and its blocks know their lines.
+        FileError::Line { .. } if path.is_file() => first_error(path, kind).unwrap_or(error),
         other => other,
     })
 }
@@ -80,8 +82,14 @@ impl<T, S: FnMut(T)> Sequence<T, S> {
 }
 
 fn first_error(path: &Path, kind: ItemKind) -> Option<FileError> {
-    let mut blocks = Blocks::open(path).ok()?;
-    blocks.find_map(|block| block.and_then(|block| parse_block(path, kind, &block.bytes, block.line)).err())
+    let mut dimension = None;
+    let mut check = |block: Result<Block, FileError>| {
+        let block = block?;
+        let parsed = parse_block(path, kind, &block.bytes, block.line)?;
+        let Some((line, _)) = parsed.rows.first() else { return Ok(()) };
+        check_length(path, block.line + line, parsed.dimension, *dimension.get_or_insert(parsed.dimension))
+    };
+    Blocks::open(path).ok()?.find_map(|block| check(block).err())
 }
 
 /// Parses lines, the first of which has the number `first` in the file.

@@ -20,6 +20,13 @@ pub struct Features {
     pub dimension: usize,
 }
 
+/// What stays in memory of queries that were read and searched.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kept {
+    Ids,
+    Vectors,
+}
+
 /// What was found for a query, as rows of the documents.
 #[derive(Debug, Clone, PartialEq)]
 pub struct FoundList<'a> {
@@ -50,16 +57,16 @@ impl Features {
 
     /// As [`nearest`](Self::nearest) of the queries of a file among these documents, where every part of the file is
     /// searched as soon as it is read: `sink` gets, in the order of the file, what `take` makes of the lists of a part.
-    /// Returns the queries, with their vectors if `keep` says so; `None` if anything is wrong with either side, then
-    /// `sink` may have got some.
+    /// Returns of the queries what is to be kept; `None` if anything is wrong with either side, then `sink` may have got
+    /// some.
     pub fn nearest_to_file<T: Send>(
         &self,
         path: &Path,
         kind: ItemKind,
         k: usize,
-        keep: bool,
         take: impl Fn(&[FoundList]) -> T + Sync,
         mut sink: impl FnMut(T) + Send,
+        kept: Kept,
     ) -> Option<Self> {
         let coded = CodedDocuments::new(&self.vectors, self.dimension).ok()?;
         let search = |mut part: Parsed| {
@@ -70,7 +77,7 @@ impl Features {
             let lists = coded.scan().search_few(vectors, k).ok()?;
             let found = part.rows.iter().zip(lists).map(|((_, id), hits)| self.found(id, hits));
             let taken = take(&found.collect::<Vec<_>>());
-            if !keep {
+            if kept == Kept::Ids {
                 part.vectors = Vec::new();
             }
             Some((part, Some(taken)))
@@ -178,7 +185,7 @@ mod tests {
         let lists = |path: &Path| {
             let mut found = Vec::new();
             let sink = |part| found.extend(part);
-            let queries = documents.nearest_to_file(path, ItemKind::Text, 12, true, owned, sink)?;
+            let queries = documents.nearest_to_file(path, ItemKind::Text, 12, owned, sink, Kept::Vectors)?;
             Some((found, queries))
         };
         assert_eq!(lists(queries.path()).unwrap(), (owned(&read.nearest(&documents, 12).unwrap()), read));
@@ -236,6 +243,18 @@ mod tests {
             lines[85_000] = line(85_000);
             let found = read(&lines.join("\n")).unwrap_err();
             assert!(found.contains(":60001: ") && found.contains(reason), "{found}");
+        }
+    }
+
+    #[test]
+    fn the_first_line_of_another_length_is_named_wherever_a_file_is_cut() {
+        let longer = lines(ItemKind::Image, 900)
+            .replace("\"image_id\": ", "\"image_id\": 9")
+            .replace(", \"feature\": [", ", \"feature\": [0.5, ");
+        for first in (250..330).step_by(3) {
+            let found = read(&(lines(ItemKind::Image, first) + &longer)).unwrap_err();
+            let expected = format!(":{}: `feature` has 41 values, the vectors before have 40", first + 1);
+            assert!(found.contains(&expected), "{found} instead of {expected}");
         }
     }
 }

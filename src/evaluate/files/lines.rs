@@ -8,6 +8,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use super::FileError;
+use super::names::Names;
 use super::plain_line::plain_line;
 use crate::data::ItemKind;
 use crate::evaluate::Direction;
@@ -63,13 +64,9 @@ struct TextsOfImage {
 
 /// The query of a line and its documents in order; the names of the fields say who asks.
 pub fn query_line(line: &[u8], direction: Direction) -> Result<(String, Vec<String>), String> {
-    let (query, documents) = match direction.kinds().0 {
-        ItemKind::Text => ("text_id", "image_ids"),
-        ItemKind::Image => ("image_id", "text_ids"),
-    };
-    let mut ids = Vec::new();
+    let (names, mut ids) = (Names::of(direction), Vec::new());
     let text = str::from_utf8(line).unwrap_or_default();
-    if let Some(id) = plain_line(text, query, documents, |id| ids.push(id.to_owned())) {
+    if let Some(id) = plain_line(text, names.query, names.documents, |id| ids.push(id.to_owned())) {
         return Ok((id.to_owned(), ids));
     }
     let (query, documents) = match direction.kinds().0 {

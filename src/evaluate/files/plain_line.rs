@@ -1,5 +1,5 @@
 //! Lines of truth and predictions as the reference's own scripts write them, read without making values of them.
-//! What is written in any other way is left to [`super::python_json`].
+//! What is written in any other way is left to a reader of JSON: ours, or [`super::python_json`] where Python speaks.
 
 /// The query of a line `{"text_id": 1, "text": "…", "image_ids": [2, 3]}`, with or without the text; `take` gets its
 /// documents, and where the line is no such line perhaps some of them. `query` and `documents` are the names. Ids are

@@ -1,8 +1,9 @@
 //! The reference's score of files where every id is an integer, read without making values of their lines.
 use std::collections::HashMap;
 
+use super::names::Names;
 use super::plain_line::plain_line;
-use super::reference_score::{K, Names, stripped_lines};
+use super::reference_score::{K, python_text, stripped_lines};
 use crate::evaluate::Direction;
 
 /// What is relevant, where every line of a truth file is plain.
@@ -19,10 +20,10 @@ pub struct PlainTruth {
 pub type PlainRank = (usize, usize);
 
 impl PlainTruth {
-    /// `None` where a line is any other.
-    pub fn read(text: &str, direction: Direction) -> Option<Self> {
+    /// Reads the bytes of a truth file; `None` if any line of it is not plain.
+    pub fn read(bytes: &[u8], direction: Direction) -> Option<Self> {
         let (mut truth, names) = (Self::default(), Names::of(direction));
-        for line in stripped_lines(text) {
+        for line in stripped_lines(&python_text(bytes).ok()?) {
             let first = truth.ids.len();
             let query = plain_line(line, names.query, names.documents, |id| truth.ids.push(number(id)))?;
             let range = first..truth.ids.len();
@@ -36,9 +37,9 @@ impl PlainTruth {
     }
 
     /// Ranks of some lines of predictions. `None` where a line is not plain, or its list not one of ten that differ.
-    pub fn ranks(&self, predictions: &str, direction: Direction) -> Option<Vec<PlainRank>> {
+    pub fn ranks(&self, predictions: &[u8], direction: Direction) -> Option<Vec<PlainRank>> {
         let (mut ranks, mut list, names) = (Vec::new(), Vec::with_capacity(K), Names::of(direction));
-        for line in stripped_lines(predictions) {
+        for line in stripped_lines(&python_text(predictions).ok()?) {
             list.clear();
             let query = plain_line(line, names.query, names.documents, |id| list.push(number(id)))?;
             let once = list.iter().enumerate().all(|(place, id)| !list[..place].contains(id));
@@ -79,8 +80,8 @@ mod tests {
     use super::*;
 
     fn hits(truth: &str, predictions: &str) -> Option<[f64; 3]> {
-        let truth = PlainTruth::read(truth, Direction::TextToImage)?;
-        truth.recalls(truth.ranks(predictions, Direction::TextToImage)?)
+        let truth = PlainTruth::read(truth.as_bytes(), Direction::TextToImage)?;
+        truth.recalls(truth.ranks(predictions.as_bytes(), Direction::TextToImage)?)
     }
 
     #[test]
@@ -102,5 +103,7 @@ mod tests {
             assert_eq!(hits(truth, &(predictions.clone() + &line("9", &odd))), None, "{odd}");
         }
         assert_eq!(hits(&(truth.to_owned() + "\n"), &predictions), None, "a blank line is no JSON");
+        assert_eq!(hits(&truth.replace('\n', "\r\n"), &predictions), Some([0.0, 0.5, 1.0]));
+        assert_eq!(hits(&truth.replace('\n', "\r\r\n"), &predictions), None, "to Python that is a blank line");
     }
 }

@@ -4,15 +4,15 @@ use std::io::Write;
 use std::path::Path;
 
 use super::FileError;
-use super::lines::{each_line, query_line};
+use super::lines::{each_line_of, query_line};
+use super::names::Names;
 use super::python_text::push_id;
-use crate::data::ItemKind;
 use crate::evaluate::{Direction, RankedList, Ranking};
 
-/// Reads ranked lists. The file has no scores: minus the rank stands in for them.
-pub fn read_predictions(path: &Path, direction: Direction) -> Result<Vec<Ranking>, FileError> {
+/// Reads ranked lists from the bytes of a file; `path` is for errors. It has no scores: minus the rank stands in for them.
+pub fn parse_predictions(path: &Path, bytes: &[u8], direction: Direction) -> Result<Vec<Ranking>, FileError> {
     let mut rankings = Vec::new();
-    each_line(path, |_, line| {
+    each_line_of(path, bytes, |_, line| {
         let (query_id, documents) = query_line(line, direction)?;
         let mut seen = HashSet::with_capacity(documents.len());
         if let Some(twice) = documents.iter().find(|id| !seen.insert(id.as_str())) {
@@ -32,10 +32,7 @@ pub fn write_predictions(
     rankings: &[impl RankedList],
     k: usize,
 ) -> std::io::Result<()> {
-    let (query, documents) = match direction.kinds().0 {
-        ItemKind::Text => ("text_id", "image_ids"),
-        ItemKind::Image => ("image_id", "text_ids"),
-    };
+    let Names { query, documents, .. } = Names::of(direction);
     let mut line = String::new();
     for ranking in rankings {
         line.clear();
@@ -61,9 +58,7 @@ mod tests {
     use super::*;
 
     fn read(text: &str, direction: Direction) -> Result<Vec<Ranking>, FileError> {
-        let file = tempfile::NamedTempFile::new().unwrap();
-        std::fs::write(file.path(), text).unwrap();
-        read_predictions(file.path(), direction)
+        parse_predictions(Path::new("found.jsonl"), text.as_bytes(), direction)
     }
 
     #[test]

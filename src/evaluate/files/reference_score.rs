@@ -2,10 +2,10 @@
 use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 
+use super::names::Names;
 use super::plain_score::PlainTruth;
 use super::python_json::{PyValue, loads};
 use super::python_text::{float_text, json_text, python_str};
-use crate::data::ItemKind;
 use crate::evaluate::Direction;
 
 /// Length that every list must have.
@@ -18,23 +18,6 @@ pub struct ReferenceScore {
     pub json: String,
     /// Why it was not scored.
     pub refusal: Option<String>,
-}
-
-/// Names of one direction in files and in messages.
-pub(super) struct Names {
-    pub(super) query: &'static str,
-    pub(super) documents: &'static str,
-    message: &'static str,
-    plural: &'static str,
-}
-
-impl Names {
-    pub(super) fn of(direction: Direction) -> Self {
-        match direction.kinds().0 {
-            ItemKind::Text => Self { query: "text_id", documents: "image_ids", message: "Text_id", plural: "images" },
-            ItemKind::Image => Self { query: "image_id", documents: "text_ids", message: "Image_id", plural: "texts" },
-        }
-    }
 }
 
 /// Scores the bytes of a prediction file against those of a truth file.
@@ -69,14 +52,14 @@ pub fn score_json(recalls: Result<[f64; 3], String>) -> ReferenceScore {
 
 /// Shares of the queries with a relevant document among the first 1, 5 and 10.
 fn recalls(truth: &[u8], predictions: &[u8], direction: Direction) -> Result<[f64; 3], String> {
-    let (truth, predictions) = (python_text(truth)?, python_text(predictions));
     let plain = || {
-        let plain = PlainTruth::read(&truth, direction)?;
-        plain.recalls(plain.ranks(predictions.as_ref().ok()?, direction)?)
+        let plain = PlainTruth::read(truth, direction)?;
+        plain.recalls(plain.ranks(predictions, direction)?)
     };
     if let Some(recalls) = plain() {
         return Ok(recalls);
     }
+    let (truth, predictions) = (python_text(truth)?, python_text(predictions));
     let names = &Names::of(direction);
     let (truth, predictions) = rayon::join(
         || read_reference(&truth, names),
@@ -173,7 +156,7 @@ fn read_submission(text: &str, names: &Names) -> Result<Submission, String> {
 }
 
 /// A text file as Python opens it: `\r\n` and `\r` end a line too.
-fn python_text(bytes: &[u8]) -> Result<Cow<'_, str>, String> {
+pub(super) fn python_text(bytes: &[u8]) -> Result<Cow<'_, str>, String> {
     // All that Python's exception has for a message is the name of the encoding.
     let text = str::from_utf8(bytes).map_err(|_| "utf-8".to_owned())?;
     Ok(if text.contains('\r') { text.replace("\r\n", "\n").replace('\r', "\n").into() } else { text.into() })

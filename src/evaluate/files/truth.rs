@@ -8,12 +8,8 @@ use super::python_text::{id_json, id_list};
 use super::{FileError, Judgements};
 use crate::evaluate::Direction;
 
-/// Reads the truth of one direction: lines of `text_id` and `image_ids`, or of `image_id` and `text_ids`.
-pub fn read_truth(path: &Path, direction: Direction) -> Result<Vec<Judgements>, FileError> {
-    parse_truth(path, &std::fs::read(path).map_err(FileError::io(path))?, direction)
-}
-
-/// As [`read_truth`] of what stands in a file; `path` is for errors.
+/// Reads the truth of one direction from the bytes of a file: lines of `text_id` and `image_ids`, or of `image_id` and
+/// `text_ids`; `path` is for errors.
 pub fn parse_truth(path: &Path, bytes: &[u8], direction: Direction) -> Result<Vec<Judgements>, FileError> {
     let mut truth: Vec<Judgements> = Vec::new();
     each_line_of(path, bytes, |_, line| {
