@@ -5,8 +5,8 @@ use arrow_array::ArrayRef;
 use arrow_array::types::UInt32Type;
 use rayon::prelude::*;
 
-use super::normalize_text::normalize_text;
-use super::seen::{Fate, SeenText};
+use super::normalize_text::{TextNormalization, normalize_text};
+use super::seen::{Fate, Seen, SeenText};
 use super::source::{Place, TextRow};
 use super::writer::{BadRow, DatasetWriter, is_key};
 use crate::data::Split;
@@ -14,6 +14,9 @@ use crate::data::table::Table;
 use crate::model::{Tokenizer, normalize_caption};
 use crate::stage::StageError;
 use crate::store::{MAX_KEY_BYTES, StoreError, primitive_column, text_column};
+
+/// Texts that are not worth another thread.
+const FEW: usize = 64;
 
 /// Texts that wait for their batch to be full.
 #[derive(Default)]
@@ -45,14 +48,16 @@ enum Link {
 
 impl DatasetWriter<'_> {
     pub(super) fn settle_texts(&mut self, rows: Vec<TextRow>) -> Result<(), StageError> {
-        let (mut bad, mut sound) = (Vec::new(), Vec::new());
-        for row in rows {
-            match self.read_text(row)? {
+        let (mut bad, mut sound) = (Vec::new(), Vec::with_capacity(rows.len()));
+        let reader =
+            TextReader { seen: &self.seen, normalize: &self.spec.normalize_text, tokenizer: Tokenizer::default() };
+        let read = rows.into_par_iter().with_min_len(FEW).map(|row| reader.read(row));
+        for row in read.collect::<Result<Vec<_>, StoreError>>()? {
+            match row {
                 Ok(text) => sound.push(text),
                 Err(row) => bad.push(row),
             }
         }
-        count_tokens(&mut sound);
         let matches = match &self.filters.texts {
             Some(filter) => filter.matches(columns(&sound))?,
             None => vec![true; sound.len()],
@@ -82,46 +87,6 @@ impl DatasetWriter<'_> {
         kept.extend(repeated);
         self.write_pairs(&kept, &mut bad)?;
         self.reject(&bad)
-    }
-
-    /// A text with its split and its images, or the reason why it cannot be used.
-    fn read_text(&self, row: TextRow) -> Result<Result<Sound, BadRow>, StoreError> {
-        let text = normalize_text(&row.text, &self.spec.normalize_text);
-        let bad = |reason: String| BadRow { place: row.place.clone(), table: "texts", id: row.id.clone(), reason };
-        if !is_key(&row.id) {
-            return Ok(Err(bad(format!("text id must have 1 to {MAX_KEY_BYTES} bytes"))));
-        }
-        if text.is_empty() {
-            return Ok(Err(bad("text is empty".to_owned())));
-        }
-        let mut split = row.split;
-        let mut links = Vec::with_capacity(row.image_ids.len());
-        let mut named = HashSet::new();
-        for id in &row.image_ids {
-            let link = match self.seen.image(id)? {
-                _ if row.image_ids.len() > 1 && !named.insert(id) => {
-                    Link::Bad { id: id.clone(), reason: format!("image `{id}` is named twice by this text") }
-                }
-                None => Link::Bad { id: id.clone(), reason: format!("image `{id}` is not in the data set") },
-                Some(image) if *split.get_or_insert(image.split) != image.split => {
-                    let text = split.unwrap_or(image.split);
-                    let reason = format!("image `{id}` belongs to split {}, the text to {text}", image.split);
-                    Link::Bad { id: id.clone(), reason }
-                }
-                Some(image) => match image.fate {
-                    Fate::Kept => Link::To(id.clone()),
-                    Fate::Filtered => Link::Filtered,
-                    Fate::MergedInto(other) => Link::To(other),
-                },
-            };
-            links.push(link);
-        }
-        let Some(split) = split else {
-            return Ok(Err(bad("no image of this text is in the data set, so that it has no split".to_owned())));
-        };
-        let orphaned = !links.is_empty() && links.iter().all(|link| matches!(link, Link::Filtered));
-        let TextRow { place, id, repeats, .. } = row;
-        Ok(Ok(Sound { place, id, split, text, tokens: 0, unknown_tokens: 0, links, orphaned, repeats }))
     }
 
     fn filter(&mut self, text: &Sound) {
@@ -170,13 +135,55 @@ impl DatasetWriter<'_> {
     }
 }
 
-/// Lengths as the model sees them.
-fn count_tokens(texts: &mut [Sound]) {
-    let tokenizer = Tokenizer::default();
-    texts.par_iter_mut().for_each(|text| {
-        let (tokens, unknown) = tokenizer.count(&normalize_caption(&text.text));
-        (text.tokens, text.unknown_tokens) = (tokens as u32, unknown as u32);
-    });
+/// Reads texts on any thread.
+struct TextReader<'a> {
+    seen: &'a Seen,
+    normalize: &'a [TextNormalization],
+    tokenizer: Tokenizer,
+}
+
+impl TextReader<'_> {
+    /// A text with its split, its images and its lengths as the model sees them, or the reason why it cannot be used.
+    fn read(&self, row: TextRow) -> Result<Result<Sound, BadRow>, StoreError> {
+        let text = normalize_text(&row.text, self.normalize);
+        let bad = |reason: String| BadRow { place: row.place.clone(), table: "texts", id: row.id.clone(), reason };
+        if !is_key(&row.id) {
+            return Ok(Err(bad(format!("text id must have 1 to {MAX_KEY_BYTES} bytes"))));
+        }
+        if text.is_empty() {
+            return Ok(Err(bad("text is empty".to_owned())));
+        }
+        let mut split = row.split;
+        let mut links = Vec::with_capacity(row.image_ids.len());
+        let mut named = HashSet::new();
+        for id in &row.image_ids {
+            let link = match self.seen.image(id)? {
+                _ if row.image_ids.len() > 1 && !named.insert(id) => {
+                    Link::Bad { id: id.clone(), reason: format!("image `{id}` is named twice by this text") }
+                }
+                None => Link::Bad { id: id.clone(), reason: format!("image `{id}` is not in the data set") },
+                Some(image) if *split.get_or_insert(image.split) != image.split => {
+                    let text = split.unwrap_or(image.split);
+                    let reason = format!("image `{id}` belongs to split {}, the text to {text}", image.split);
+                    Link::Bad { id: id.clone(), reason }
+                }
+                Some(image) => match image.fate {
+                    Fate::Kept => Link::To(id.clone()),
+                    Fate::Filtered => Link::Filtered,
+                    Fate::MergedInto(other) => Link::To(other),
+                },
+            };
+            links.push(link);
+        }
+        let Some(split) = split else {
+            return Ok(Err(bad("no image of this text is in the data set, so that it has no split".to_owned())));
+        };
+        let orphaned = !links.is_empty() && links.iter().all(|link| matches!(link, Link::Filtered));
+        let (tokens, unknown) = self.tokenizer.count(&normalize_caption(&text));
+        let (tokens, unknown_tokens) = (tokens as u32, unknown as u32);
+        let TextRow { place, id, repeats, .. } = row;
+        Ok(Ok(Sound { place, id, split, text, tokens, unknown_tokens, links, orphaned, repeats }))
+    }
 }
 
 /// Columns of `texts` in schema order.
