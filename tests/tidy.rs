@@ -56,7 +56,7 @@ fn a_room_imports_only_rooms_to_its_left() {
 }
 
 #[test]
-fn only_the_model_room_names_burn_and_only_seven_pages_are_unsafe() {
+fn only_the_model_room_names_burn_and_only_eight_pages_are_unsafe() {
     for (path, text) in sources("src") {
         let path = path.to_string_lossy();
         for (number, line) in text.lines().enumerate() {
@@ -71,6 +71,7 @@ fn only_the_model_room_names_burn_and_only_seven_pages_are_unsafe() {
                 "src/model/cpu/kernel_fractions.rs",
                 "src/model/cpu/kernel_i8.rs",
                 "src/model/cpu/kernel_select.rs",
+                "src/model/memory.rs",
             ]
             .contains(&&*path);
             assert!(!code.contains("unsafe {") || may_be_unsafe, "{path}:{}: unsafe", number + 1);

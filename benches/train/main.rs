@@ -6,12 +6,13 @@ use std::collections::BTreeMap;
 use std::time::Instant;
 
 use serde_json::json;
-use tuwen::model::{ComputeDevice, Trainer, TrainerOptions, TrainingBatch, preset};
+use tuwen::model::{ComputeDevice, Trainer, TrainerOptions, TrainingBatch, keep_freed_memory, preset};
 
 const BATCHES: [usize; 2] = [8, 16];
 const STEPS: usize = 4;
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
+    keep_freed_memory();
     let config = preset("ViT-B-16")?;
     let state = config.random_state(1)?;
     let mut trainer = Trainer::new(&config, state, &[ComputeDevice::cpu()], TrainerOptions::default())?;

@@ -44,6 +44,7 @@ use failure::Failure;
 use library_log::LogLevel;
 
 use crate::data::conceal;
+use crate::model::keep_freed_memory;
 
 /// From raw Chinese image-text pairs to a measured, searchable, published index.
 #[derive(Debug, Parser)]
@@ -139,6 +140,9 @@ struct Output {
 /// Runs the program.
 pub fn main() -> u8 {
     let cli = Cli::parse();
+    if matches!(cli.command, Command::Run(_) | Command::Shard(_) | Command::FindLr(_)) {
+        keep_freed_memory();
+    }
     telemetry::conceal_environment();
     let console = Console::new(cli.global.log_format, cli.global.quiet, cli.global.log_level);
     setup::let_file_size_limits_be_errors();
