@@ -4,13 +4,13 @@ use libmimalloc_sys::{mi_option_get, mi_option_set, mi_option_t};
 
 /// `mi_option_purge_delay`, in milliseconds.
 const PURGE_DELAY: mi_option_t = 15;
-/// What it is unless the environment says something else.
+/// Its default.
 const DEFAULT: std::ffi::c_long = 1_000;
 const A_MINUTE: std::ffi::c_long = 60_000;
 
 /// Keeps freed memory for a minute instead of a second. A training step frees what the next one takes: on a CPU, where steps
-/// take seconds, giving it back in between costs a fifth of the time. Call it before there is another thread; whoever sets
-/// `MIMALLOC_PURGE_DELAY` knows better.
+/// take seconds, giving it back in between costs a fifth of the time. Call it before there is another thread. Another value of
+/// `MIMALLOC_PURGE_DELAY` stands; the default cannot be told from one that was set.
 pub fn keep_freed_memory() {
     // SAFETY: both functions read and write one number; no other thread is there to read it meanwhile, by the contract above.
     unsafe {
