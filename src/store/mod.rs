@@ -39,8 +39,10 @@ pub use digest_cache::DigestCache;
 pub use error::StoreError;
 pub use garbage::{GarbageOptions, GarbageStats, collect_garbage};
 pub use lease::{Clock, Lease, LeaseHolder};
-pub use lmdb::{ImageStore, LookupFile, MAX_KEY_BYTES};
-pub use lmdb_builder::{FileDigest, ImageStoreBuilder, LmdbBuilder, MAX_VALUE_BYTES};
+pub use lmdb::{ImageStore, MAX_KEY_BYTES};
+pub use lmdb_builder::{
+    FileDigest, ImageStoreBuilder, LmdbBuilder, MAX_VALUE_BYTES, Sheet, SheetPlace, SheetPool, StoredImage,
+};
 pub use local::{sync_folder, write_whole};
 pub use mapping::Mapping;
 pub use parquet::{

@@ -2,7 +2,9 @@
 use rand::seq::SliceRandom;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
-use tuwen::store::{ImageStore, ImageStoreBuilder, LmdbBuilder, MAX_VALUE_BYTES, StoreError, digest_file};
+use tuwen::store::{
+    ImageStore, ImageStoreBuilder, LmdbBuilder, MAX_VALUE_BYTES, Sheet, SheetPool, StoreError, StoredImage, digest_file,
+};
 
 use super::lmdb_builder::{Entries, holds, value_bytes};
 
@@ -39,9 +41,54 @@ fn images_in_any_order_make_the_file_of_their_sorted_entries() {
                 assert_eq!(store.get(id).unwrap().as_ref(), Some(bytes));
             }
         }
+        for round in 0..3 {
+            let path = folder.path().join(format!("{case}-laid-{round}.mdb"));
+            let mut builder = ImageStoreBuilder::create(&path, folder.path()).unwrap();
+            insert_from_sheets(&mut builder, &images, &mut random);
+            trees.push(builder.finish().unwrap());
+            assert_eq!(digest_file(&path).unwrap().1, trees[0].digest, "{case}");
+        }
         assert!(trees.iter().all(|digest| *digest == trees[0]), "what waits where is not seen in the file");
     }
     assert!(!folder.path().join("image_keys.spool").exists());
+}
+
+/// In batches of some sheets, with images that are by themselves and places that nobody wants.
+fn insert_from_sheets(builder: &mut ImageStoreBuilder, images: &[(String, Vec<u8>)], random: &mut ChaCha8Rng) {
+    let pool = SheetPool::default();
+    let mut rest = images;
+    while !rest.is_empty() {
+        let (batch, later) = rest.split_at(random.random_range(1..=rest.len().min(300)));
+        let room = batch.iter().map(|(id, bytes)| Sheet::room(id.len(), bytes.len())).sum::<usize>();
+        let mut sheets = [pool.sheet(2 * room + 4096), pool.sheet(2 * room + 4096)];
+        let mut stored = Vec::new();
+        for (id, bytes) in batch {
+            let sheet = random.random_range(0..2);
+            let mut lay = |bytes: &[u8]| {
+                let place = sheets[sheet].lay(bytes.len(), |memory| {
+                    memory.copy_from_slice(bytes);
+                    Ok::<(), ()>(())
+                });
+                place.unwrap()
+            };
+            let image = match random.random_range(0..8) {
+                _ if Sheet::room(id.len(), bytes.len()) == 0 => StoredImage::Loose(bytes.clone()),
+                0 => StoredImage::Loose(bytes.clone()),
+                1 => {
+                    lay(bytes);
+                    StoredImage::Laid { sheet, place: lay(bytes) }
+                }
+                _ => StoredImage::Laid { sheet, place: lay(bytes) },
+            };
+            assert_eq!(sheets[sheet].lay(1, |_| Err("no value")), Err("no value"));
+            if let StoredImage::Laid { place, .. } = &image {
+                assert_eq!(sheets[sheet].value(*place), bytes);
+            }
+            stored.push((id.clone(), image));
+        }
+        builder.insert_laid(sheets.into(), &stored).unwrap();
+        rest = later;
+    }
 }
 
 #[test]

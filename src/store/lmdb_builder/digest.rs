@@ -11,8 +11,11 @@ pub(super) const GROUP_BYTES: usize = 1 << 20;
 /// The tree without its first group. It never holds more than 64 values.
 #[derive(Debug)]
 pub(super) struct GroupDigest {
-    /// Groups so far, the first included.
+    /// Whole groups so far, the first included.
     groups: u64,
+    /// The group that is not whole yet, and its bytes so far.
+    open: Hasher,
+    open_bytes: usize,
     /// What stands beside the subtree that the first group begins, from the bottom up.
     beside_first: Vec<ChainingValue>,
     /// The whole subtrees that follow that one, each smaller than the one before.
@@ -21,22 +24,36 @@ pub(super) struct GroupDigest {
 
 impl Default for GroupDigest {
     fn default() -> Self {
-        Self { groups: 1, beside_first: Vec::new(), rest: Vec::new() }
+        Self { groups: 1, open: at_group(1), open_bytes: 0, beside_first: Vec::new(), rest: Vec::new() }
     }
 }
 
 impl GroupDigest {
-    /// Takes the next group after the first: full, unless it is the last.
-    pub(super) fn push(&mut self, group: &[u8]) {
-        let mut hasher = Hasher::new();
-        hasher.set_input_offset(self.groups * GROUP_BYTES as u64).update(group);
-        self.close_subtrees();
-        self.rest.push(hasher.finalize_non_root());
-        self.groups += 1;
+    /// Takes the bytes that follow: those behind the first group to begin with.
+    pub(super) fn push(&mut self, mut bytes: &[u8]) {
+        while !bytes.is_empty() {
+            let (now, later) = bytes.split_at(bytes.len().min(GROUP_BYTES - self.open_bytes));
+            self.open.update(now);
+            self.open_bytes += now.len();
+            if self.open_bytes == GROUP_BYTES {
+                self.close_group();
+            }
+            bytes = later;
+        }
     }
 
-    /// The digest of the file that begins with `first`: full, unless it is alone.
+    fn close_group(&mut self) {
+        self.close_subtrees();
+        self.rest.push(self.open.finalize_non_root());
+        self.groups += 1;
+        (self.open, self.open_bytes) = (at_group(self.groups), 0);
+    }
+
+    /// The digest of the file that begins with `first`: a full group, unless it is alone.
     pub(super) fn finish(mut self, first: &[u8]) -> Hash {
+        if self.open_bytes > 0 {
+            self.close_group();
+        }
         let Some(mut right) = self.rest.pop() else {
             return blake3::hash(first);
         };
@@ -62,6 +79,12 @@ impl GroupDigest {
     }
 }
 
+fn at_group(number: u64) -> Hasher {
+    let mut hasher = Hasher::new();
+    hasher.set_input_offset(number * GROUP_BYTES as u64);
+    hasher
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -74,9 +97,16 @@ mod tests {
                 let file = &bytes[..groups * GROUP_BYTES + tail];
                 let mut chunks = file.chunks(GROUP_BYTES);
                 let first = chunks.next().unwrap();
+                let expected = blake3::hash(file);
                 let mut digest = GroupDigest::default();
                 chunks.for_each(|group| digest.push(group));
-                assert_eq!(digest.finish(first), blake3::hash(file), "{groups} groups and {tail} bytes");
+                assert_eq!(digest.finish(first), expected, "{groups} groups and {tail} bytes");
+                // In parts that begin and end anywhere.
+                for part in [4096, 5 * 4096, 300_000, 3 * GROUP_BYTES + 77] {
+                    let mut digest = GroupDigest::default();
+                    file[first.len()..].chunks(part).for_each(|part| digest.push(part));
+                    assert_eq!(digest.finish(first), expected, "{groups} groups and {tail} bytes by {part}");
+                }
             }
         }
     }

@@ -1,35 +1,44 @@
-//! Groups of a file on their way to the disk: a thread of their own writes them, past the page cache where the file system
+//! Parts of a file on their way to the disk: a thread of their own writes them, past the page cache where the file system
 //! allows it, so that writing costs next to no processor time and nothing waits to be synced.
 use std::fs::File;
 use std::io::{self, Error, ErrorKind};
+use std::ops::Range;
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::Path;
+use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
 use std::thread::JoinHandle;
 
+use super::aligned::AlignedBytes;
 use super::digest::GROUP_BYTES;
-use super::page::PAGE_BYTES;
+use super::sheet::Sheet;
 
 /// What opens a file past the page cache.
 #[cfg(target_os = "linux")]
 const DIRECT: i32 = libc::O_DIRECT;
 #[cfg(not(target_os = "linux"))]
 const DIRECT: i32 = 0;
-/// Full groups that wait to be written.
-const GROUPS_AHEAD: usize = 3;
+/// Parts that wait to be written.
+const PARTS_AHEAD: usize = 3;
 
-/// The bytes of one group, in memory that a disk can read by itself: at a multiple of the page size.
+/// Room for some pages that come byte by byte.
 #[derive(Debug)]
 pub(super) struct Group {
-    memory: Vec<u8>,
-    start: usize,
+    memory: AlignedBytes,
     filled: usize,
 }
 
-/// Writes groups in the order in which they come.
+/// Whole pages that follow each other in the file.
+#[derive(Debug)]
+pub(super) enum Part {
+    Group(Group),
+    Sheet(Arc<Sheet>, Range<usize>),
+}
+
+/// Writes parts in the order in which they come.
 #[derive(Debug)]
 pub(super) struct DiskWriter {
-    full: Option<SyncSender<(Group, u64)>>,
+    parts: Option<SyncSender<(Part, u64)>>,
     empty: Receiver<Group>,
     /// Groups that were made.
     made: usize,
@@ -38,39 +47,37 @@ pub(super) struct DiskWriter {
 
 impl Group {
     pub(super) fn new() -> Self {
-        let memory = vec![0; GROUP_BYTES + PAGE_BYTES];
-        let start = memory.as_ptr().align_offset(PAGE_BYTES).min(PAGE_BYTES);
-        Self { memory, start, filled: 0 }
-    }
-
-    /// Without room for anything.
-    pub(super) fn empty() -> Self {
-        Self { memory: Vec::new(), start: 0, filled: 0 }
+        Self { memory: AlignedBytes::new(GROUP_BYTES), filled: 0 }
     }
 
     pub(super) fn bytes(&self) -> &[u8] {
-        &self.memory[self.start..self.start + self.filled]
+        &self.memory[..self.filled]
     }
 
     pub(super) fn bytes_mut(&mut self) -> &mut [u8] {
-        &mut self.memory[self.start..self.start + self.filled]
+        &mut self.memory[..self.filled]
     }
 
-    pub(super) fn is_full(&self) -> bool {
-        self.filled == GROUP_BYTES
+    /// Bytes that are not filled yet.
+    pub(super) fn left(&self) -> usize {
+        GROUP_BYTES - self.filled
     }
 
     /// Takes as much of the beginning of `bytes` as there is room for; returns the rest.
     pub(super) fn take<'a>(&mut self, bytes: &'a [u8]) -> &'a [u8] {
-        let (now, later) = bytes.split_at(bytes.len().min(GROUP_BYTES - self.filled));
-        let at = self.start + self.filled;
-        self.memory[at..at + now.len()].copy_from_slice(now);
+        let (now, later) = bytes.split_at(bytes.len().min(self.left()));
+        self.memory[self.filled..][..now.len()].copy_from_slice(now);
         self.filled += now.len();
         later
     }
+}
 
-    pub(super) fn clear(&mut self) {
-        self.filled = 0;
+impl Part {
+    pub(super) fn bytes(&self) -> &[u8] {
+        match self {
+            Self::Group(group) => group.bytes(),
+            Self::Sheet(sheet, pages) => sheet.bytes(pages.clone()),
+        }
     }
 }
 
@@ -79,21 +86,23 @@ impl DiskWriter {
     pub(super) fn start(path: &Path, file: &File) -> io::Result<Self> {
         let direct = File::options().write(true).custom_flags(DIRECT).open(path).ok();
         let cached = file.try_clone()?;
-        let (full, groups) = sync_channel(GROUPS_AHEAD);
+        let (parts, received) = sync_channel(PARTS_AHEAD);
         let (done, empty) = channel();
-        let writer = std::thread::spawn(move || write_all(direct, &cached, &groups, &done));
-        Ok(Self { full: Some(full), empty, made: 0, writer: Some(writer) })
+        let writer = std::thread::spawn(move || write_all(direct, &cached, &received, &done));
+        Ok(Self { parts: Some(parts), empty, made: 0, writer: Some(writer) })
     }
 
-    /// Hands over a group that belongs at byte `at`; returns an empty one. What went wrong with an earlier one is an error now.
-    pub(super) fn write(&mut self, group: Group, at: u64) -> io::Result<Group> {
-        let sent = self.full.as_ref().is_some_and(|full| full.send((group, at)).is_ok());
-        if !sent {
-            return self.join().and(Err(ended()));
-        }
+    /// Hands over a part that belongs at byte `at`. What went wrong with an earlier one is an error now.
+    pub(super) fn write(&mut self, part: Part, at: u64) -> io::Result<()> {
+        let sent = self.parts.as_ref().is_some_and(|parts| parts.send((part, at)).is_ok());
+        if sent { Ok(()) } else { self.join().and(Err(ended())) }
+    }
+
+    /// An empty group.
+    pub(super) fn group(&mut self) -> io::Result<Group> {
         match self.empty.try_recv() {
             Ok(group) => Ok(group),
-            Err(_) if self.made <= GROUPS_AHEAD => {
+            Err(_) if self.made <= PARTS_AHEAD => {
                 self.made += 1;
                 Ok(Group::new())
             }
@@ -104,13 +113,13 @@ impl DiskWriter {
         }
     }
 
-    /// Waits until all groups are written. They are not synced.
+    /// Waits until all parts are written. They are not synced.
     pub(super) fn finish(mut self) -> io::Result<()> {
         self.join()
     }
 
     fn join(&mut self) -> io::Result<()> {
-        self.full = None;
+        self.parts = None;
         self.writer.take().map_or_else(|| Err(ended()), |writer| writer.join().map_err(|_| ended())?)
     }
 }
@@ -128,24 +137,26 @@ impl Drop for DiskWriter {
 fn write_all(
     mut direct: Option<File>,
     cached: &File,
-    groups: &Receiver<(Group, u64)>,
+    parts: &Receiver<(Part, u64)>,
     done: &Sender<Group>,
 ) -> io::Result<()> {
-    for (mut group, at) in groups {
+    for (part, at) in parts {
         let written = match &direct {
-            Some(file) => file.write_all_at(group.bytes(), at),
-            None => cached.write_all_at(group.bytes(), at),
+            Some(file) => file.write_all_at(part.bytes(), at),
+            None => cached.write_all_at(part.bytes(), at),
         };
         match written {
             // Some file systems and disks take no direct writes, or other sizes.
             Err(error) if error.kind() == ErrorKind::InvalidInput && direct.take().is_some() => {
-                cached.write_all_at(group.bytes(), at)?;
+                cached.write_all_at(part.bytes(), at)?;
             }
             written => written?,
         }
-        group.clear();
-        // Once the file is done nobody takes it.
-        let _ = done.send(group);
+        if let Part::Group(mut group) = part {
+            group.filled = 0;
+            // Once the file is done nobody takes it.
+            let _ = done.send(group);
+        }
     }
     Ok(())
 }

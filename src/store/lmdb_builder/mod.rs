@@ -4,22 +4,26 @@
 //! their own before it, branch pages follow where they are full. Memory does not grow with the file. The file is what
 //! LMDB 0.9 leaves after one transaction on its nameless database, with pages of 4096 bytes, 64-bit, little-endian.
 
+mod aligned;
 mod arrival;
 mod branch;
 mod digest;
 mod disk;
 mod output;
 mod page;
+mod sheet;
 mod spool;
 
 use std::path::Path;
+use std::sync::Arc;
 
 use super::{MAX_KEY_BYTES, StoreError};
 use branch::{Branches, Child};
 use output::PageFile;
 use page::{Page, Tree, Value, is_inline, run_pages};
 
-pub use arrival::ImageStoreBuilder;
+pub use arrival::{ImageStoreBuilder, StoredImage};
+pub use sheet::{Sheet, SheetPlace, SheetPool};
 
 /// Larger values are refused.
 pub const MAX_VALUE_BYTES: usize = 1 << 30;
@@ -61,7 +65,7 @@ impl LmdbBuilder {
     /// Appends an entry: a key of 1 to `MAX_KEY_BYTES` bytes, greater than all before, and a value of up to
     /// `MAX_VALUE_BYTES`. After a refused entry the next can follow; after a failed write nothing can.
     pub fn append(&mut self, key: &[u8], value: &[u8]) -> Result<(), StoreError> {
-        self.check_sizes(key, value, self.tree.entries + 1)?;
+        self.check_sizes(key, value.len(), self.tree.entries + 1)?;
         self.check_order(key)?;
         let value = self.place(key, value)?;
         self.add(key, value)
@@ -86,6 +90,14 @@ impl LmdbBuilder {
         let first = self.file.write_run(value)?;
         self.tree.overflow_pages += u64::from(run_pages(value.len()));
         Ok(Value::Run { first, bytes: value.len() as u32 })
+    }
+
+    /// Writes a value from where it lies; the key may come later.
+    fn place_pages(&mut self, sheet: &Arc<Sheet>, place: SheetPlace) -> Result<Value<'static>, StoreError> {
+        let (first, pages) = (self.file.next_page(), place.pages());
+        self.tree.overflow_pages += pages.len() as u64;
+        self.file.extend_by_pages(sheet, pages)?;
+        Ok(Value::Run { first, bytes: place.bytes() as u32 })
     }
 
     /// Adds a key of the right size with its placed value.
@@ -125,13 +137,13 @@ impl LmdbBuilder {
         Err(StoreError::KeyOrder { path, entry: self.tree.entries + 1, previous, key })
     }
 
-    fn check_sizes(&self, key: &[u8], value: &[u8], entry: u64) -> Result<(), StoreError> {
+    fn check_sizes(&self, key: &[u8], bytes: usize, entry: u64) -> Result<(), StoreError> {
         let path = || self.file.path().to_owned();
         if !(1..=MAX_KEY_BYTES).contains(&key.len()) {
             return Err(StoreError::KeySize { path: path(), entry, bytes: key.len(), limit: MAX_KEY_BYTES });
         }
-        if value.len() > MAX_VALUE_BYTES {
-            return Err(StoreError::ValueSize { path: path(), entry, bytes: value.len(), limit: MAX_VALUE_BYTES });
+        if bytes > MAX_VALUE_BYTES {
+            return Err(StoreError::ValueSize { path: path(), entry, bytes, limit: MAX_VALUE_BYTES });
         }
         Ok(())
     }

@@ -20,7 +20,8 @@ const READ_BUFFER: usize = 64 << 10;
 #[derive(Debug, Default)]
 pub(super) struct Batch {
     records: Vec<u8>,
-    starts: Vec<u32>,
+    /// Where each begins, after the beginning of its key as a number: most keys differ there.
+    starts: Vec<(u64, u32)>,
 }
 
 /// Sorted runs, one after another in a file that is gone with its handle.
@@ -34,7 +35,10 @@ pub(super) struct Spool {
 impl Batch {
     pub(super) fn push(&mut self, key: &[u8], value: Value<'_>) {
         let (header, data) = header(key, value);
-        self.starts.push(self.records.len() as u32);
+        let mut beginning = [0; 8];
+        let bytes = key.len().min(beginning.len());
+        beginning[..bytes].copy_from_slice(&key[..bytes]);
+        self.starts.push((u64::from_be_bytes(beginning), self.records.len() as u32));
         for part in [&header[..], key, data] {
             self.records.extend_from_slice(part);
         }
@@ -48,8 +52,9 @@ impl Batch {
     /// Gives all entries in the order of their keys and empties the batch.
     pub(super) fn sorted<E>(&mut self, mut each: impl FnMut(&[u8], Value<'_>) -> Result<(), E>) -> Result<(), E> {
         let Self { records, starts } = self;
-        starts.sort_unstable_by_key(|start| parse(&records[*start as usize..]).0);
-        for start in starts.drain(..) {
+        let key = |start: u32| parse(&records[start as usize..]).0;
+        starts.sort_unstable_by(|one, other| one.0.cmp(&other.0).then_with(|| key(one.1).cmp(key(other.1))));
+        for (_, start) in starts.drain(..) {
             let (key, value) = parse(&records[start as usize..]);
             each(key, value)?;
         }
