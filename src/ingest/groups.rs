@@ -76,7 +76,7 @@ struct Finder<'a> {
 impl Finder<'_> {
     fn images(&mut self, pending: &mut Vec<ImageRow>, examiner: &Examiner<'_>) -> Result<(), IngestError> {
         let mut rows = std::mem::take(pending);
-        let examined = examiner.examine(&mut rows);
+        let examined = examiner.examine(&mut rows.iter_mut().collect::<Vec<_>>());
         for (row, examined) in rows.into_iter().zip(examined) {
             let examined = match examined {
                 Ok(examined) => examined,

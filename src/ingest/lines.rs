@@ -14,7 +14,7 @@ use crate::store::SourceFolder;
 
 /// A base64 image of the largest size that is read at all, with its id.
 pub const MAX_LINE_BYTES: usize = MAX_IMAGE_BYTES / 3 * 4 + 1024;
-const BLOCK_BYTES: usize = 1 << 20;
+const BLOCK_BYTES: usize = 1 << 18;
 
 /// Opens one file, yields its lines that are not blank, and is done after the first error.
 pub struct Lines {
@@ -83,7 +83,7 @@ impl Lines {
             Some(reader) => reader,
             None => self.open.insert(compressed::open_unbuffered(&self.source, &self.name)?),
         };
-        // What is left of a long line doubles, so that it is not copied once for every megabyte.
+        // What is left of a long line doubles, so that it is not copied once for every block.
         let more = BLOCK_BYTES.max(self.block.len());
         let mut block = Vec::with_capacity(self.block.len() + more);
         block.extend_from_slice(&self.block);

@@ -30,6 +30,8 @@ mod parquet_rows;
 mod perceptual_hash;
 mod pickle;
 mod picture;
+mod prepare;
+mod read_ahead;
 mod reference_lmdb;
 mod seen;
 mod source;
@@ -47,8 +49,9 @@ mod writer;
 use std::path::Path;
 
 use crate::data::{Fingerprint, FingerprintBuilder, Split};
+use crate::model::Tokenizer;
 use crate::stage::{Shard, ShardReceipt, Stage, StageContext, StageError};
-use crate::store::{SourceFolder, Sources};
+use crate::store::{SheetPool, SourceFolder, Sources};
 
 pub use audit::{Audit, AuditNeeds, AuditSpec, Leak, Leaks, OnLeak};
 pub use chinese_clip::file_rows;
@@ -74,6 +77,8 @@ pub use writer::table_file;
 use examine::Examiner;
 use groups::Groups;
 use known::KnownImages;
+use prepare::Preparer;
+use read_ahead::read_ahead;
 use statistics::STATISTICS_FILE;
 use tally::IngestStats;
 use writer::{DatasetWriter, Written};
@@ -81,9 +86,9 @@ use writer::{DatasetWriter, Written};
 /// Version of the stage's results.
 pub const VERSION: u32 = 4;
 
-/// Rows that are read while earlier ones are settled, and rows that change hands together.
-const ROWS_AHEAD: usize = 512;
-const ROWS_AT_ONCE: usize = 32;
+/// Rows that one thread reads and looks at, and the bytes of images beyond which there are no more.
+const BATCH_ROWS: usize = 256;
+const BATCH_BYTES: usize = 1 << 20;
 
 /// Larger image files are refused before they are read.
 pub const MAX_IMAGE_BYTES: usize = 64 << 20;
@@ -113,12 +118,16 @@ impl Stage for Ingest {
             }
         };
         let split = SplitRule::new(self.spec.split.as_ref(), groups, self.seed);
+        let preparer = Preparer { examiner, normalize: &self.spec.normalize_text, sheets: SheetPool::default() };
+        // Its vocabulary is read while the first images are.
+        rayon::spawn(|| drop(Tokenizer::default()));
         let mut writer = DatasetWriter::create(context.out, context.scratch, &self.spec, examiner, split)?;
         let progress = context.monitor.begin(context.stage, None, "rows");
-        read_ahead(rows()?, |batch| {
-            progress.advance(batch.len() as u64);
+        let prepare = |batch| preparer.prepare(batch);
+        read_ahead(batches(rows()?), prepare, rayon::current_num_threads(), |batch| {
+            progress.advance(batch.rows.len() as u64);
             context.monitor.check_stop()?;
-            batch.into_iter().try_for_each(|row| writer.push(row?))
+            writer.push(batch)
         })?;
         let written = writer.finish()?;
         self.check(&written.stats, &written.quarantine)?;
@@ -203,28 +212,20 @@ impl Ingest {
     }
 }
 
-/// Gives rows to `consume` batch by batch, while the next ones are being read.
-fn read_ahead(
-    rows: SourceRows,
-    mut consume: impl FnMut(Vec<Result<SourceRow, IngestError>>) -> Result<(), StageError>,
-) -> Result<(), StageError> {
-    std::thread::scope(|scope| {
-        let (sender, receiver) = std::sync::mpsc::sync_channel(ROWS_AHEAD / ROWS_AT_ONCE);
-        scope.spawn(move || {
-            let mut rows = rows;
-            loop {
-                let batch: Vec<_> = rows.by_ref().take(ROWS_AT_ONCE).collect();
-                // The receiver is gone once a row was refused; that error is the one to report.
-                if batch.is_empty() || sender.send(batch).is_err() {
-                    return;
-                }
+/// Rows of a source, some at a time.
+fn batches(rows: SourceRows) -> impl FnMut() -> Option<Vec<Result<SourceRow, IngestError>>> {
+    let mut rows = rows.fuse();
+    move || {
+        let (mut batch, mut bytes) = (Vec::new(), 0);
+        while batch.len() < BATCH_ROWS && bytes < BATCH_BYTES {
+            let Some(row) = rows.next() else { break };
+            if let Ok(SourceRow::Image(image)) = &row {
+                bytes += image.content.size();
             }
-        });
-        let consumed = receiver.iter().try_for_each(&mut consume);
-        // It goes before the reader is waited for, so that the reader does not wait in turn.
-        drop(receiver);
-        consumed
-    })
+            batch.push(row);
+        }
+        (!batch.is_empty()).then_some(batch)
+    }
 }
 
 fn receipt(shard: &Shard, written: Written) -> ShardReceipt {

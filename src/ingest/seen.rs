@@ -1,9 +1,12 @@
-//! Which ids were seen and what became of them, on disk: memory does not grow with the data set.
-use std::fs;
-use std::path::{Path, PathBuf};
+//! Which ids were seen and what became of them: 40 to 75 bytes an item in memory, whatever its id. Where equal images become one,
+//! ids and digests besides.
+use std::collections::hash_map::Entry;
+use std::collections::{BTreeMap, HashMap};
 
-use crate::data::Split;
-use crate::store::{LookupFile, MAX_KEY_BYTES, StoreError};
+use crate::data::{KeyHashing, Split, short_hash};
+
+/// What an id is known by: half of its hash.
+pub type IdKey = u128;
 
 /// What became of an image.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -33,106 +36,133 @@ pub enum SeenText {
     Different,
 }
 
-/// Look-up files in a scratch folder.
+/// Ids, what became of them, and how often pairs name them.
+#[derive(Debug, Default)]
 pub struct Seen {
-    folder: PathBuf,
-    images: LookupFile,
-    texts: LookupFile,
-    digests: LookupFile,
+    images: HashMap<IdKey, Mark, KeyHashing>,
+    texts: HashMap<IdKey, Mark, KeyHashing>,
+    /// The image that stands for one that was merged.
+    merged: HashMap<IdKey, String, KeyHashing>,
+    /// The first image with some bytes.
+    first: HashMap<(Split, [u8; 32]), String>,
 }
 
-const FILES: [&str; 3] = ["seen_images.mdb", "seen_texts.mdb", "seen_digests.mdb"];
+/// What is kept of an item.
+#[derive(Debug, Clone, Copy)]
+struct Mark {
+    /// The beginning of the digest of what it holds.
+    digest: [u8; 8],
+    /// Pairs that name it.
+    pairs: u32,
+    split: Split,
+    left_out: LeftOut,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum LeftOut {
+    No,
+    Filtered,
+    Merged,
+}
+
+/// The beginning of the digest of a text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TextDigest([u8; 8]);
+
+impl TextDigest {
+    pub fn of(text: &str) -> Self {
+        Self((short_hash(text.as_bytes()) as u64).to_le_bytes())
+    }
+}
+
+/// The key of an id.
+pub fn id_key(id: &str) -> IdKey {
+    short_hash(id.as_bytes())
+}
 
 impl Seen {
-    /// Begins anew in a folder.
-    pub fn create(folder: &Path) -> Result<Self, StoreError> {
-        let [images, texts, digests] = FILES.map(|name| create_anew(&folder.join(name)));
-        Ok(Self { folder: folder.to_owned(), images: images?, texts: texts?, digests: digests? })
-    }
-
-    /// Removes the files.
-    pub fn remove(self) -> Result<(), StoreError> {
-        let Self { folder, images, texts, digests } = self;
-        drop((images, texts, digests));
-        for name in FILES {
-            let path = folder.join(name);
-            fs::remove_file(&path).map_err(StoreError::io(&path))?;
-        }
-        Ok(())
-    }
-
-    /// What became of an image, or `None` if it was not seen. No image has an id that is empty or too long.
-    pub fn image(&self, id: &str) -> Result<Option<SeenImage>, StoreError> {
-        if id.is_empty() || id.len() > MAX_KEY_BYTES {
-            return Ok(None);
-        }
-        Ok(self.images.get(id)?.and_then(|bytes| SeenImage::from_bytes(&bytes)))
-    }
-
-    /// Notes images; says for each whether its id is new.
-    pub fn add_images(&mut self, images: &[(&str, SeenImage)]) -> Result<Vec<bool>, StoreError> {
-        let values: Vec<Vec<u8>> = images.iter().map(|(_, image)| image.to_bytes()).collect();
-        let batch: Vec<(&str, &[u8])> = images.iter().zip(&values).map(|((id, _), value)| (*id, &value[..])).collect();
-        self.images.insert(&batch)
-    }
-
-    /// Notes texts with their split; says for each what it is to the rows before it.
-    pub fn add_texts(&mut self, texts: &[(&str, Split, &str)]) -> Result<Vec<SeenText>, StoreError> {
-        let mark = |split: Split, text: &str| {
-            let hash = blake3::hash(text.as_bytes());
-            [&[split as u8][..], &hash.as_bytes()[..8]].concat()
+    /// What became of an image, or `None` if it was not seen.
+    pub fn image(&self, key: IdKey) -> Option<SeenImage> {
+        let Mark { digest, split, left_out, .. } = *self.images.get(&key)?;
+        let fate = match left_out {
+            LeftOut::No => Fate::Kept,
+            LeftOut::Filtered => Fate::Filtered,
+            LeftOut::Merged => Fate::MergedInto(self.merged.get(&key).cloned().unwrap_or_default()),
         };
-        let marks: Vec<Vec<u8>> = texts.iter().map(|(_, split, text)| mark(*split, text)).collect();
-        let batch: Vec<(&str, &[u8])> = texts.iter().zip(&marks).map(|((id, ..), mark)| (*id, &mark[..])).collect();
-        let new = self.texts.insert(&batch)?;
-        batch
-            .into_iter()
-            .zip(new)
-            .map(|((id, mark), new)| match new {
-                true => Ok(SeenText::New),
-                false if self.texts.get(id)?.as_deref() == Some(mark) => Ok(SeenText::Same),
-                false => Ok(SeenText::Different),
-            })
-            .collect()
+        Some(SeenImage { split, fate, digest })
+    }
+
+    /// Notes an image unless its id was seen; says whether it is new.
+    pub fn add_image(&mut self, key: IdKey, image: SeenImage) -> bool {
+        let Entry::Vacant(entry) = self.images.entry(key) else { return false };
+        let left_out = match image.fate {
+            Fate::Kept => LeftOut::No,
+            Fate::Filtered => LeftOut::Filtered,
+            Fate::MergedInto(other) => {
+                self.merged.insert(key, other);
+                LeftOut::Merged
+            }
+        };
+        entry.insert(Mark { digest: image.digest, pairs: 0, split: image.split, left_out });
+        true
+    }
+
+    /// Notes a text unless its id was seen; says what it is to the rows before it. A text that was left out is as good as new
+    /// where a row for another of its images is not.
+    pub fn add_text(&mut self, key: IdKey, split: Split, digest: TextDigest, is_left_out: bool) -> SeenText {
+        let TextDigest(digest) = digest;
+        let left_out = if is_left_out { LeftOut::Filtered } else { LeftOut::No };
+        match self.texts.entry(key) {
+            Entry::Vacant(entry) => {
+                entry.insert(Mark { digest, pairs: 0, split, left_out });
+                SeenText::New
+            }
+            Entry::Occupied(mut entry) if entry.get().digest == digest && entry.get().split == split => {
+                let earlier = std::mem::replace(&mut entry.get_mut().left_out, left_out);
+                match (earlier, left_out) {
+                    (LeftOut::Filtered, LeftOut::No) => SeenText::New,
+                    (LeftOut::No, _) => {
+                        entry.get_mut().left_out = LeftOut::No;
+                        SeenText::Same
+                    }
+                    _ => SeenText::Same,
+                }
+            }
+            Entry::Occupied(_) => SeenText::Different,
+        }
+    }
+
+    /// Counts a pair of a text and an image that were seen.
+    pub fn add_pair(&mut self, text: IdKey, image: IdKey) {
+        for mark in [self.texts.get_mut(&text), self.images.get_mut(&image)].into_iter().flatten() {
+            mark.pairs += 1;
+        }
     }
 
     /// The id of the first image of the split with these bytes: `id` itself if there was none before.
-    pub fn first_with(&mut self, split: Split, digest: &[u8; 32], id: &str) -> Result<String, StoreError> {
-        let key = format!("{split} {}", blake3::Hash::from_bytes(*digest).to_hex());
-        if self.digests.insert(&[(&key, id.as_bytes())])? == [true] {
-            return Ok(id.to_owned());
-        }
-        let first = self.digests.get(&key)?.unwrap_or_default();
-        Ok(String::from_utf8_lossy(&first).into_owned())
+    pub fn first_with(&mut self, split: Split, digest: &[u8; 32], id: &str) -> String {
+        self.first.entry((split, *digest)).or_insert_with(|| id.to_owned()).clone()
+    }
+
+    /// How many of `images` have how many texts.
+    pub fn texts_per_image(&self, images: u64) -> BTreeMap<u64, u64> {
+        histogram(self.images.values(), images)
+    }
+
+    /// How many of `texts` have how many images.
+    pub fn images_per_text(&self, texts: u64) -> BTreeMap<u64, u64> {
+        histogram(self.texts.values(), texts)
     }
 }
 
-impl SeenImage {
-    fn to_bytes(&self) -> Vec<u8> {
-        let (fate, other): (u8, &[u8]) = match &self.fate {
-            Fate::Kept => (0, b""),
-            Fate::Filtered => (1, b""),
-            Fate::MergedInto(other) => (2, other.as_bytes()),
-        };
-        [&[self.split as u8, fate][..], &self.digest, other].concat()
+fn histogram<'a>(marks: impl Iterator<Item = &'a Mark>, items: u64) -> BTreeMap<u64, u64> {
+    let mut histogram = BTreeMap::new();
+    for mark in marks.filter(|mark| mark.pairs > 0) {
+        *histogram.entry(u64::from(mark.pairs)).or_default() += 1;
     }
-
-    fn from_bytes(bytes: &[u8]) -> Option<Self> {
-        let split = Split::ALL.into_iter().find(|split| Some(*split as u8) == bytes.first().copied())?;
-        let digest = *bytes.get(2..)?.first_chunk()?;
-        let fate = match bytes.get(1)? {
-            0 => Fate::Kept,
-            1 => Fate::Filtered,
-            _ => Fate::MergedInto(String::from_utf8(bytes.get(10..)?.to_vec()).ok()?),
-        };
-        Some(Self { split, fate, digest })
+    let without = items.saturating_sub(histogram.values().sum());
+    if without > 0 {
+        histogram.insert(0, without);
     }
-}
-
-/// A file in place of whatever an earlier try left.
-fn create_anew(path: &Path) -> Result<LookupFile, StoreError> {
-    match fs::remove_file(path) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(StoreError::io(path)(error)),
-        _ => LookupFile::create(path),
-    }
+    histogram
 }

@@ -76,25 +76,27 @@ impl SourceRow {
     }
 }
 
+/// The error of a row whose image cannot be decoded from base64.
+pub fn not_base64() -> IngestError {
+    IngestError::Decode { reason: "not valid base64".to_owned() }
+}
+
 impl ImageContent {
     /// The encoded bytes; what is no file, no base64 or larger than any image that is accepted is an error.
     pub fn into_bytes(self, source: &SourceFolder) -> Result<Vec<u8>, IngestError> {
         match self {
             Self::Bytes(bytes) => Ok(bytes),
-            Self::Base64(encoded) => {
-                let invalid = || IngestError::Decode { reason: "not valid base64".to_owned() };
-                decode_base64(&encoded).ok_or_else(invalid)
-            }
+            Self::Base64(encoded) => decode_base64(&encoded).ok_or_else(not_base64),
             Self::File(name) => Ok(source.read(&name, MAX_IMAGE_BYTES as u64)?),
         }
     }
 
-    /// Memory it takes, for files the memory they are likely to.
+    /// Memory it takes: none while it is in a file.
     pub fn size(&self) -> usize {
         match self {
             Self::Bytes(bytes) => bytes.len(),
             Self::Base64(encoded) => encoded.len(),
-            Self::File(_) => 1 << 16,
+            Self::File(_) => 0,
         }
     }
 }

@@ -3,31 +3,22 @@ use std::collections::HashSet;
 
 use arrow_array::ArrayRef;
 use arrow_array::types::UInt32Type;
-use rayon::prelude::*;
 
-use super::normalize_text::{TextNormalization, normalize_text};
-use super::seen::{Fate, Seen, SeenText};
+use super::prepare::PreparedText;
+use super::seen::{Fate, IdKey, Seen, SeenText, TextDigest, id_key};
 use super::source::{Place, TextRow};
 use super::writer::{BadRow, DatasetWriter, is_key};
 use crate::data::Split;
 use crate::data::table::Table;
-use crate::model::{Tokenizer, normalize_caption};
 use crate::stage::StageError;
-use crate::store::{MAX_KEY_BYTES, StoreError, primitive_column, text_column};
-
-/// Texts that are not worth another thread.
-const FEW: usize = 64;
-
-/// Texts that wait for their batch to be full.
-#[derive(Default)]
-pub struct TextBatch {
-    pub rows: Vec<TextRow>,
-}
+use crate::store::{MAX_KEY_BYTES, primitive_column, text_column};
 
 /// A text that can be used.
 struct Sound {
     place: Place,
     id: String,
+    key: IdKey,
+    digest: TextDigest,
     split: Split,
     text: String,
     tokens: u32,
@@ -41,19 +32,16 @@ struct Sound {
 
 /// An image that a text names.
 enum Link {
-    To(String),
+    To(String, IdKey),
     Filtered,
     Bad { id: String, reason: String },
 }
 
 impl DatasetWriter<'_> {
-    pub(super) fn settle_texts(&mut self, rows: Vec<TextRow>) -> Result<(), StageError> {
+    pub(super) fn settle_texts(&mut self, rows: Vec<PreparedText>) -> Result<(), StageError> {
         let (mut bad, mut sound) = (Vec::new(), Vec::with_capacity(rows.len()));
-        let reader =
-            TextReader { seen: &self.seen, normalize: &self.spec.normalize_text, tokenizer: Tokenizer::default() };
-        let read = rows.into_par_iter().with_min_len(FEW).map(|row| reader.read(row));
-        for row in read.collect::<Result<Vec<_>, StoreError>>()? {
-            match row {
+        for row in rows {
+            match link(row, &self.seen) {
                 Ok(text) => sound.push(text),
                 Err(row) => bad.push(row),
             }
@@ -62,12 +50,12 @@ impl DatasetWriter<'_> {
             Some(filter) => filter.matches(columns(&sound))?,
             None => vec![true; sound.len()],
         };
-        let marks: Vec<(&str, Split, &str)> =
-            sound.iter().map(|text| (text.id.as_str(), text.split, text.text.as_str())).collect();
-        let seen = self.seen.add_texts(&marks)?;
         let (mut kept, mut repeated) = (Vec::with_capacity(sound.len()), Vec::new());
-        for ((text, matches), seen) in sound.into_iter().zip(matches).zip(seen) {
-            match (seen, matches && !text.orphaned) {
+        for (text, matches) in sound.into_iter().zip(matches) {
+            let stays = matches && !text.orphaned;
+            // Of other formats a text has one row.
+            let is_left_out = text.repeats && !stays;
+            match (self.seen.add_text(text.key, text.split, text.digest, is_left_out), stays) {
                 (SeenText::New, true) => kept.push(text),
                 (SeenText::Same, true) if text.repeats => repeated.push(text),
                 (SeenText::New | SeenText::Same, false) => self.filter(&text),
@@ -104,14 +92,15 @@ impl DatasetWriter<'_> {
             let mut linked = HashSet::new();
             for link in &text.links {
                 match link {
-                    Link::To(image) if linked.insert(image) => {
+                    Link::To(image, key) if text.links.len() == 1 || linked.insert(key) => {
+                        self.seen.add_pair(text.key, *key);
                         counts[2] += 1;
                         self.stats.pairs.rows_in += 1;
                         self.stats.pairs.rows_out += 1;
                         pairs.push((&text.id, image, text.split));
                     }
                     // Two images that became one.
-                    Link::To(_) => {
+                    Link::To(..) => {
                         self.stats.pairs.rows_in += 1;
                         self.stats.pairs.merged += 1;
                     }
@@ -135,55 +124,46 @@ impl DatasetWriter<'_> {
     }
 }
 
-/// Reads texts on any thread.
-struct TextReader<'a> {
-    seen: &'a Seen,
-    normalize: &'a [TextNormalization],
-    tokenizer: Tokenizer,
-}
-
-impl TextReader<'_> {
-    /// A text with its split, its images and its lengths as the model sees them, or the reason why it cannot be used.
-    fn read(&self, row: TextRow) -> Result<Result<Sound, BadRow>, StoreError> {
-        let text = normalize_text(&row.text, self.normalize);
-        let bad = |reason: String| BadRow { place: row.place.clone(), table: "texts", id: row.id.clone(), reason };
-        if !is_key(&row.id) {
-            return Ok(Err(bad(format!("text id must have 1 to {MAX_KEY_BYTES} bytes"))));
-        }
-        if text.is_empty() {
-            return Ok(Err(bad("text is empty".to_owned())));
-        }
-        let mut split = row.split;
-        let mut links = Vec::with_capacity(row.image_ids.len());
-        let mut named = HashSet::new();
-        for id in &row.image_ids {
-            let link = match self.seen.image(id)? {
-                _ if row.image_ids.len() > 1 && !named.insert(id) => {
-                    Link::Bad { id: id.clone(), reason: format!("image `{id}` is named twice by this text") }
-                }
-                None => Link::Bad { id: id.clone(), reason: format!("image `{id}` is not in the data set") },
-                Some(image) if *split.get_or_insert(image.split) != image.split => {
-                    let text = split.unwrap_or(image.split);
-                    let reason = format!("image `{id}` belongs to split {}, the text to {text}", image.split);
-                    Link::Bad { id: id.clone(), reason }
-                }
-                Some(image) => match image.fate {
-                    Fate::Kept => Link::To(id.clone()),
-                    Fate::Filtered => Link::Filtered,
-                    Fate::MergedInto(other) => Link::To(other),
-                },
-            };
-            links.push(link);
-        }
-        let Some(split) = split else {
-            return Ok(Err(bad("no image of this text is in the data set, so that it has no split".to_owned())));
-        };
-        let orphaned = !links.is_empty() && links.iter().all(|link| matches!(link, Link::Filtered));
-        let (tokens, unknown) = self.tokenizer.count(&normalize_caption(&text));
-        let (tokens, unknown_tokens) = (tokens as u32, unknown as u32);
-        let TextRow { place, id, repeats, .. } = row;
-        Ok(Ok(Sound { place, id, split, text, tokens, unknown_tokens, links, orphaned, repeats }))
+/// A text with its split and its images, or the reason why it cannot be used.
+fn link(text: PreparedText, seen: &Seen) -> Result<Sound, BadRow> {
+    let PreparedText { row, key, image_keys, digest, tokens, unknown_tokens } = text;
+    let TextRow { place, id, mut split, text, image_ids, repeats } = row;
+    let bad = |reason: String| BadRow { place: place.clone(), table: "texts", id: id.clone(), reason };
+    if !is_key(&id) {
+        return Err(bad(format!("text id must have 1 to {MAX_KEY_BYTES} bytes")));
     }
+    if text.is_empty() {
+        return Err(bad("text is empty".to_owned()));
+    }
+    let mut links = Vec::with_capacity(image_ids.len());
+    let mut named = HashSet::new();
+    let several = image_ids.len() > 1;
+    for (id, key) in image_ids.into_iter().zip(image_keys) {
+        let link = match seen.image(key) {
+            _ if several && !named.insert(key) => {
+                Link::Bad { reason: format!("image `{id}` is named twice by this text"), id }
+            }
+            None => Link::Bad { reason: format!("image `{id}` is not in the data set"), id },
+            Some(image) if *split.get_or_insert(image.split) != image.split => {
+                let text = split.unwrap_or(image.split);
+                Link::Bad { reason: format!("image `{id}` belongs to split {}, the text to {text}", image.split), id }
+            }
+            Some(image) => match image.fate {
+                Fate::Kept => Link::To(id, key),
+                Fate::Filtered => Link::Filtered,
+                Fate::MergedInto(other) => {
+                    let key = id_key(&other);
+                    Link::To(other, key)
+                }
+            },
+        };
+        links.push(link);
+    }
+    let Some(split) = split else {
+        return Err(bad("no image of this text is in the data set, so that it has no split".to_owned()));
+    };
+    let orphaned = !links.is_empty() && links.iter().all(|link| matches!(link, Link::Filtered));
+    Ok(Sound { place, id, key, digest, split, text, tokens, unknown_tokens, links, orphaned, repeats })
 }
 
 /// Columns of `texts` in schema order.

@@ -1,26 +1,27 @@
-//! Checked rows into tables and the image store; bad ones into quarantine. Memory is bounded by one batch.
+//! Checked rows into tables and the image store; bad ones into quarantine. In memory are a batch and what `seen` keeps of ids.
 use std::path::{Path, PathBuf};
 
 use super::examine::Examiner;
-use super::image_batch::ImageBatch;
+use super::image_batch::{ImageBatch, Sound};
 use super::image_sink::{self, ImageSink};
+use super::prepare::{PreparedBatch, PreparedRow, PreparedText};
 use super::seen::Seen;
-use super::source::{Place, SourceRow};
+use super::source::Place;
 use super::spec::{IdenticalImages, IngestSpec};
 use super::split_rule::SplitRule;
 use super::statistics::Statistics;
 use super::table_sink::{self, TableSink};
 use super::tally::IngestStats;
-use super::text_batch::TextBatch;
 use crate::data::FileEntry;
 use crate::data::table::Table;
 use crate::stage::StageError;
-use crate::store::{FileDigest, RowFilter, StoreError, TableWriter, primitive_column, text_column};
+use crate::store::{FileDigest, RowFilter, Sheet, StoreError, TableWriter, primitive_column, text_column};
 use arrow_array::types::UInt64Type;
 
 const BATCH_IMAGES: usize = 512;
-const BATCH_BYTES: usize = 64 << 20;
-const BATCH_TEXTS: usize = 4096;
+/// Of images in memory. They go to the store while they are in the processor's cache.
+const BATCH_BYTES: usize = 1 << 20;
+const BATCH_TEXTS: usize = 1024;
 
 /// The file of a table in an artifact.
 pub fn table_file(table: Table) -> String {
@@ -55,7 +56,11 @@ pub struct DatasetWriter<'a> {
     pub(super) seen: Seen,
     pub(super) stats: IngestStats,
     images: ImageBatch,
-    texts: TextBatch,
+    /// Where the bytes of images that wait are.
+    pub(super) sheets: Vec<Sheet>,
+    /// Images that are in the store and not yet in the table.
+    pub(super) image_rows: Vec<Sound>,
+    texts: Vec<PreparedText>,
     pub(super) shared: Vec<FileEntry>,
     store_file: String,
     quarantine_path: PathBuf,
@@ -88,7 +93,7 @@ pub struct Written {
 }
 
 impl<'a> DatasetWriter<'a> {
-    /// Creates all files of the data set below `out`; look-up files lie in `scratch` until the end.
+    /// Creates all files of the data set below `out`; keys that do not fit memory wait in `scratch`.
     pub fn create(
         out: &Path,
         scratch: &Path,
@@ -117,10 +122,12 @@ impl<'a> DatasetWriter<'a> {
                 texts: filter(&spec.conditions.texts, Table::Texts)?,
             },
             store: image_sink::create(&out.join(&store_file), scratch)?,
-            seen: Seen::create(scratch)?,
+            seen: Seen::default(),
             stats: IngestStats::default(),
             images: ImageBatch::default(),
-            texts: TextBatch::default(),
+            sheets: Vec::new(),
+            image_rows: Vec::new(),
+            texts: Vec::new(),
             quarantine_path,
             examiner,
             split,
@@ -130,31 +137,33 @@ impl<'a> DatasetWriter<'a> {
         })
     }
 
-    /// Takes one row; it is settled with its batch.
-    pub fn push(&mut self, row: SourceRow) -> Result<(), StageError> {
-        match row {
-            SourceRow::Image(image) => {
-                if self.images.take(image, &self.seen)? && self.images.is_full(BATCH_IMAGES, BATCH_BYTES) {
-                    self.flush_images()?;
-                }
-                Ok(())
+    /// Takes rows; they are settled once there are enough of them.
+    pub fn push(&mut self, PreparedBatch { rows, sheet }: PreparedBatch) -> Result<(), StageError> {
+        let number = self.sheets.len();
+        self.sheets.extend(sheet);
+        for row in rows {
+            match row? {
+                PreparedRow::Image(image) => self.images.take(image, number, &self.seen),
+                PreparedRow::Text(text) => self.texts.push(text),
+                PreparedRow::Bad(row) => self.reject(&[row])?,
             }
-            SourceRow::Text(text) => {
-                self.texts.rows.push(text);
-                if self.texts.rows.len() >= BATCH_TEXTS { self.flush_texts() } else { Ok(()) }
-            }
-            SourceRow::Bad { place, table, id, reason } => self.reject(&[BadRow { place, table, id, reason }]),
         }
+        if self.images.is_full(BATCH_IMAGES, BATCH_BYTES) {
+            self.flush_images()?;
+        }
+        if self.texts.len() >= BATCH_TEXTS { self.flush_texts() } else { Ok(()) }
     }
 
     /// Settles everything and closes the files.
     pub fn finish(mut self) -> Result<Written, StageError> {
         self.flush_texts()?;
+        self.write_images(1)?;
         self.quarantine.finish()?;
-        let statistics = self.tables.finish()?;
+        let mut statistics = self.tables.finish()?;
+        statistics.images_per_text = self.seen.images_per_text(statistics.texts);
+        statistics.texts_per_image = self.seen.texts_per_image(statistics.images);
         let FileDigest { bytes, digest } = self.store.finish()?;
         let image_store = FileEntry { path: self.store_file.clone(), bytes, digest, home: None };
-        self.seen.remove()?;
         let tables = [Table::Images, Table::Texts, Table::Pairs, Table::Quarantine];
         let mut files: Vec<String> = tables.into_iter().map(table_file).collect();
         files.push(self.store_file);
@@ -170,7 +179,7 @@ impl<'a> DatasetWriter<'a> {
     /// Images first: the texts may name them.
     fn flush_texts(&mut self) -> Result<(), StageError> {
         self.flush_images()?;
-        let rows = std::mem::take(&mut self.texts.rows);
+        let rows = std::mem::take(&mut self.texts);
         if rows.is_empty() { Ok(()) } else { self.settle_texts(rows) }
     }
 

@@ -1,8 +1,8 @@
-//! LMDB files: sealed image stores (raw bytes by image id) and look-up files that change. `lmdb_builder` writes the former.
+//! LMDB files: sealed image stores (raw bytes by image id) and small files that change. `lmdb_builder` writes the former.
 use std::path::{Path, PathBuf};
 
 use heed::types::{Bytes, Str};
-use heed::{CommitOrAbort, Database, Env, EnvFlags, EnvOpenOptions, PutFlags, RwTxn, WithoutTls};
+use heed::{CommitOrAbort, Database, Env, EnvFlags, EnvOpenOptions, RwTxn, WithoutTls};
 
 use super::StoreError;
 
@@ -14,10 +14,6 @@ const FIRST_MAP_BYTES: usize = 64 << 20;
 const READ_MAP_BYTES: usize = 1 << 40;
 
 type Images = Database<'static, Str, Bytes>;
-
-/// Bytes by key in a scratch file, one transaction per batch; the map grows as needed. Nothing in it is durable.
-#[derive(Debug)]
-pub struct LookupFile(KeyValueFile);
 
 /// Reads images from one or more sealed files; cheap to share between threads.
 #[derive(Debug)]
@@ -42,42 +38,10 @@ pub(super) struct KeyValueFile {
     map_bytes: usize,
 }
 
-impl LookupFile {
-    /// Creates the LMDB file `path`; no lock file is left beside it.
-    pub fn create(path: &Path) -> Result<Self, StoreError> {
-        Ok(Self(KeyValueFile::open_with(path, EnvFlags::NO_SYNC)?))
-    }
-
-    /// The bytes stored under a key, or `None`.
-    pub fn get(&self, key: &str) -> Result<Option<Vec<u8>>, StoreError> {
-        self.0.get(key.as_bytes())
-    }
-
-    /// Stores values whose keys are new; says for each whether it was. All or none of the batch is stored.
-    pub fn insert(&mut self, batch: &[(&str, &[u8])]) -> Result<Vec<bool>, StoreError> {
-        let values = self.0.values;
-        self.0.write(|txn| {
-            let mut inserted = Vec::with_capacity(batch.len());
-            for (key, bytes) in batch {
-                match values.put_with_flags(txn, PutFlags::NO_OVERWRITE, key.as_bytes(), bytes) {
-                    Ok(()) => inserted.push(true),
-                    Err(heed::Error::Mdb(heed::MdbError::KeyExist)) => inserted.push(false),
-                    Err(error) => return Err(error),
-                }
-            }
-            Ok(inserted)
-        })
-    }
-}
-
 impl KeyValueFile {
     /// Opens or creates a file.
     pub(super) fn open(path: &Path) -> Result<Self, StoreError> {
-        Self::open_with(path, EnvFlags::empty())
-    }
-
-    fn open_with(path: &Path, flags: EnvFlags) -> Result<Self, StoreError> {
-        let env = open(path, FIRST_MAP_BYTES, flags)?;
+        let env = open(path, FIRST_MAP_BYTES, EnvFlags::empty())?;
         let values = env
             .create_databases_and_commit(env.write_txn().map_err(lmdb(path))?, |opener, txn| {
                 opener.create_database(txn, None).map(CommitOrAbort::<_, ()>::Commit)
@@ -101,14 +65,14 @@ impl KeyValueFile {
     }
 
     /// One transaction, repeated with a larger map while the file is full.
-    fn write<T>(&mut self, work: impl Fn(&mut RwTxn<'_>) -> Result<T, heed::Error>) -> Result<T, StoreError> {
+    fn write(&mut self, work: impl Fn(&mut RwTxn<'_>) -> Result<(), heed::Error>) -> Result<(), StoreError> {
         loop {
             let attempt = self.env.write_txn().and_then(|mut txn| {
-                let done = work(&mut txn)?;
-                txn.commit().map(|()| done)
+                work(&mut txn)?;
+                txn.commit()
             });
             match attempt {
-                Ok(done) => return Ok(done),
+                Ok(()) => return Ok(()),
                 Err(heed::Error::Mdb(heed::MdbError::MapFull)) => self.grow()?,
                 Err(error) => return Err(lmdb(&self.path)(error)),
             }
@@ -193,4 +157,26 @@ fn open(path: &Path, map_bytes: usize, flags: EnvFlags) -> Result<Env<WithoutTls
 
 fn lmdb(path: &Path) -> impl FnOnce(heed::Error) -> StoreError {
     move |source| StoreError::Lmdb { path: path.to_owned(), source }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_that_is_full_grows_by_itself() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("values.mdb");
+        let mut file = KeyValueFile::open(&path).unwrap();
+        // More than the first map holds, in one transaction.
+        let large = vec![7u8; 3 << 20];
+        let keys: Vec<Vec<u8>> = (0..40u8).map(|key| vec![key]).collect();
+        let batch: Vec<(&[u8], &[u8])> = keys.iter().map(|key| (&key[..], &large[..])).collect();
+        file.put(&batch).unwrap();
+        file.put(&[(&[3], b"other")]).unwrap();
+        assert_eq!(file.get(&[3]).unwrap().unwrap(), b"other");
+        assert_eq!(file.get(&[39]).unwrap().unwrap(), large);
+        assert_eq!(file.get(&[40]).unwrap(), None);
+        assert!(!folder.path().join("values.mdb-lock").exists());
+    }
 }

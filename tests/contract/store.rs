@@ -7,8 +7,8 @@ use object_store::ObjectStore;
 use object_store::memory::InMemory;
 use tuwen::data::{ArtifactKey, ArtifactKind, FingerprintBuilder};
 use tuwen::store::{
-    Created, Description, LookupFile, Publication, Store, StoreError, StoreOptions, Workdir, latest_release,
-    open_artifact, pipelines, publish, read_manifest, seal,
+    Created, Description, Publication, Store, StoreError, StoreOptions, Workdir, latest_release, open_artifact,
+    pipelines, publish, read_manifest, seal,
 };
 
 /// Runs a test on every kind of store.
@@ -190,21 +190,4 @@ fn an_object_that_ends_early_is_damage_and_no_failure_of_the_server() {
     store.replace(&place, &vec![7; 9 << 20]).unwrap();
     assert!(matches!(open_artifact(&open(other.path()), &key), Err(StoreError::Damaged { .. })));
     assert_ne!(store.digest(&place, file.bytes).unwrap(), file.digest);
-}
-
-#[test]
-fn a_look_up_file_grows_by_itself_and_keeps_the_first_of_two() {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("seen.mdb");
-    let mut file = LookupFile::create(&path).unwrap();
-    // More than the first map holds, in one transaction.
-    let large = vec![7u8; 3 << 20];
-    let keys: Vec<String> = (0..40).map(|key| key.to_string()).collect();
-    let batch: Vec<(&str, &[u8])> = keys.iter().map(|key| (key.as_str(), large.as_slice())).collect();
-    assert!(file.insert(&batch).unwrap().iter().all(|new| *new));
-    assert_eq!(file.insert(&[("3", b"other"), ("new", b"value")]).unwrap(), [false, true]);
-    assert_eq!(file.get("3").unwrap().unwrap(), large);
-    assert_eq!(file.get("new").unwrap().unwrap(), b"value");
-    assert_eq!(file.get("absent").unwrap(), None);
-    assert!(!folder.path().join("seen.mdb-lock").exists());
 }

@@ -15,8 +15,13 @@ const STAGE: &str = "kind: Pipeline\nversion: 1\nname: t\nstages:\n  - { id: dat
 type Content = (BTreeMap<String, Vec<u8>>, BTreeMap<String, Vec<u8>>);
 
 fn run(workspace: &Workspace) -> Ran {
-    workspace.write("pipeline.yaml", STAGE);
-    workspace.tuwen(&["run", "pipeline.yaml", "--json"]).succeeds()
+    run_with(workspace, STAGE, "2")
+}
+
+fn run_with(workspace: &Workspace, stage: &str, threads: &str) -> Ran {
+    workspace.write("pipeline.yaml", stage);
+    let mut command = workspace.command(&["run", "pipeline.yaml", "--json"]);
+    Ran::new(&command.env("RAYON_NUM_THREADS", threads).output().unwrap()).succeeds()
 }
 
 fn content(workspace: &Workspace, ran: &Ran) -> Content {
@@ -72,6 +77,43 @@ fn a_changed_source_gives_what_a_fresh_run_gives_with_a_fraction_of_the_work() {
         let anew = run(&fresh);
         assert!(content(&workspace, &ran) == content(&fresh, &anew), "round {round}");
     }
+}
+
+#[test]
+fn neither_threads_nor_an_earlier_check_show_in_the_result() {
+    let workspace = Workspace::new();
+    workspace.write_muge();
+    // More than a batch, and rows of every fate.
+    let tsv = workspace.read("muge/train_imgs.tsv");
+    let lines: Vec<(&str, &str)> = tsv.lines().filter_map(|line| line.split_once('\t')).collect();
+    let more: String = (0..900)
+        .map(|at| match at % 97 {
+            5 => format!("{at}\tno base64!\n"),
+            6 => "no tab\n".to_owned(),
+            7 => format!("{}\t{}\n", lines[at % 3].0, lines[at % 5].1),
+            _ => format!("many-{at}\t{}\n", lines[at % lines.len()].1),
+        })
+        .collect();
+    workspace.write("muge/train_imgs.tsv", tsv.clone() + &more);
+    let allowed = STAGE.replace("kind: ingest,", "kind: ingest, max_quarantine: 1.0,");
+    let header = allowed.replace("kind: ingest,", "kind: ingest, decode: header,");
+    let fresh = |stage: &str, threads: &str| {
+        let fresh = Workspace::new();
+        for file in files_below(&workspace.path("muge")) {
+            fresh.write(&format!("muge/{file}"), fs::read(workspace.path("muge").join(&file)).unwrap());
+        }
+        let ran = run_with(&fresh, stage, threads);
+        content(&fresh, &ran)
+    };
+    let full = run_with(&workspace, &allowed, "2");
+    let expected = content(&workspace, &full);
+    for threads in ["1", "5"] {
+        assert!(fresh(&allowed, threads) == expected, "{threads} threads");
+    }
+    // Every image is known now, from another check.
+    let again = run_with(&workspace, &header, "3");
+    assert!(again.stderr.contains("images as they were"), "{}", again.stderr);
+    assert!(content(&workspace, &again) == fresh(&header, "1"));
 }
 
 #[test]

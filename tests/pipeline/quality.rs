@@ -84,6 +84,37 @@ fn texts_are_normalised_and_identical_images_merged_only_where_asked_for() {
 }
 
 #[test]
+fn an_image_id_that_repeats_stands_for_its_first_image_where_equal_ones_are_merged() {
+    let workspace = Workspace::new();
+    let [one, other] =
+        ["carbon_fibre_black_1", "marble_white_1"].map(|name| base64_simd::STANDARD.encode_to_string(surface(name)));
+    workspace.write("pairs/train_imgs.tsv", format!("1\t{one}\n1\t{other}\n2\t{other}\n3\t{one}\n"));
+    let text = |id: u32| format!("{{\"text_id\": {id}, \"text\": \"第{id}句\", \"image_ids\": [{id}]}}\n");
+    workspace.write("pairs/train_texts.jsonl", [1, 2, 3].map(text).concat());
+    let stage = "  - { id: data, kind: ingest, max_quarantine: 1.0, identical_images: merge, source: { format: chinese-clip, root: pairs, splits: [train] } }\n";
+    run(&workspace, stage).succeeds();
+    workspace.tuwen(&["export", "dataset", "data", "--format", "chinese-clip", "--output", "out"]).succeeds();
+    assert_eq!(workspace.read("out/train_imgs.tsv"), format!("1\t{one}\n2\t{other}\n"));
+    let texts = workspace.read("out/train_texts.jsonl");
+    let images: Vec<Value> =
+        texts.lines().map(|line| serde_json::from_str::<Value>(line).unwrap()["image_ids"].clone()).collect();
+    assert_eq!(images, [json!([1]), json!([2]), json!([1])], "{texts}");
+}
+
+#[test]
+fn a_text_stays_for_the_images_that_a_condition_leaves() {
+    let workspace = Workspace::new();
+    workspace.write("pictures/a.jpg", surface("carbon_fibre_black_1"));
+    workspace.write("pictures/small.png", fs::read(repository().join("tests/golden/augment/rgba.png")).unwrap());
+    let captions = "image,text,text_id\nsmall.png,同一句,t\na.jpg,同一句,t\nsmall.png,另一句,u\n";
+    workspace.write("pictures/captions.csv", captions);
+    run(&workspace, &folder_stage(", where: { images: \"format = 'jpeg'\" }")).succeeds();
+    let shown = show(&workspace);
+    assert_eq!((&shown["images"], &shown["texts"], &shown["pairs"]), (&json!(1), &json!(1), &json!(1)), "{shown}");
+    assert_eq!(shown["images_per_text"], json!({ "1": 1 }), "{shown}");
+}
+
+#[test]
 fn what_belongs_together_stays_on_one_side_of_a_split() {
     let names = ["carbon_fibre_black_1", "marble_white_1"];
     let mut rows = Vec::new();

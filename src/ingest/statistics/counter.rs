@@ -1,11 +1,11 @@
 //! Counts the rows of a data set, batch by batch, as they go into its tables.
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashSet};
 
 use arrow_array::Array;
 
 use super::{Counts, Statistics};
 use crate::data::table::Table;
-use crate::data::{KeyHashing, short_digest, short_hash};
+use crate::data::{KeyHashing, short_digest};
 use crate::ingest::UnionFind;
 use crate::ingest::near_duplicates::{NEAR_BITS, near_pairs};
 use crate::ingest::text_key::text_key;
@@ -25,22 +25,21 @@ pub struct Counter {
     digests: HashSet<u128, KeyHashing>,
     perceptual_hashes: Vec<u64>,
     text_keys: HashSet<u128, KeyHashing>,
-    images_of_text: HashMap<u128, u32, KeyHashing>,
-    texts_of_image: HashMap<u128, u32, KeyHashing>,
 }
 
 impl Counter {
     /// Counts a batch of `images`, `texts` or `pairs`; of other tables nothing is counted.
     pub fn add(&mut self, table: Table, batch: &TableBatch) -> Result<(), StoreError> {
         match table {
-            Table::Images => self.add_images(batch),
-            Table::Texts => self.add_texts(batch),
-            Table::Pairs => self.add_pairs(batch),
-            _ => Ok(()),
+            Table::Images => self.add_images(batch)?,
+            Table::Texts => self.add_texts(batch)?,
+            Table::Pairs => self.counted.pairs += batch.rows() as u64,
+            _ => {}
         }
+        Ok(())
     }
 
-    /// The numbers of all rows.
+    /// The numbers of all rows, but for how often pairs name them.
     pub fn finish(self) -> Statistics {
         Statistics {
             near_identical_images: in_other_sets(&self.perceptual_hashes),
@@ -48,8 +47,6 @@ impl Counter {
             height: self.heights.quantiles(),
             bytes: self.sizes.quantiles(),
             tokens: self.lengths.quantiles(),
-            images_per_text: histogram(&self.images_of_text, self.counted.texts),
-            texts_per_image: histogram(&self.texts_of_image, self.counted.images),
             ..self.counted
         }
     }
@@ -87,16 +84,6 @@ impl Counter {
         }
         Ok(())
     }
-
-    fn add_pairs(&mut self, batch: &TableBatch) -> Result<(), StoreError> {
-        let (texts, images) = (batch.text("text_id")?, batch.text("image_id")?);
-        self.counted.pairs += batch.rows() as u64;
-        for row in 0..batch.rows() {
-            *self.images_of_text.entry(short_hash(texts.value(row).as_bytes())).or_default() += 1;
-            *self.texts_of_image.entry(short_hash(images.value(row).as_bytes())).or_default() += 1;
-        }
-        Ok(())
-    }
 }
 
 fn count(counts: &mut BTreeMap<String, u64>, name: &str) {
@@ -104,18 +91,6 @@ fn count(counts: &mut BTreeMap<String, u64>, name: &str) {
         Some(count) => *count += 1,
         None => drop(counts.insert(name.to_owned(), 1)),
     }
-}
-
-fn histogram(counts: &HashMap<u128, u32, KeyHashing>, items: u64) -> BTreeMap<u64, u64> {
-    let mut histogram = BTreeMap::new();
-    for count in counts.values() {
-        *histogram.entry(u64::from(*count)).or_default() += 1;
-    }
-    let without = items.saturating_sub(counts.len() as u64);
-    if without > 0 {
-        histogram.insert(0, without);
-    }
-    histogram
 }
 
 /// Hashes that are near one that comes earlier, directly or through others.
