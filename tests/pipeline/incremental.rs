@@ -37,6 +37,15 @@ fn content(workspace: &Workspace, ran: &Ran) -> Content {
     (tables.map(|file| (file.clone(), fs::read(sealed.folder.join(&file)).unwrap())).collect(), images)
 }
 
+/// Another place with the same source and nothing else.
+fn with_the_source_of(workspace: &Workspace) -> Workspace {
+    let fresh = Workspace::new();
+    for file in files_below(&workspace.path("muge")) {
+        fresh.write(&format!("muge/{file}"), fs::read(workspace.path("muge").join(&file)).unwrap());
+    }
+    fresh
+}
+
 /// Changes one image, removes one, adds one.
 fn change(workspace: &Workspace, round: usize) {
     let tsv = workspace.read("muge/train_imgs.tsv");
@@ -70,10 +79,7 @@ fn a_changed_source_gives_what_a_fresh_run_gives_with_a_fraction_of_the_work() {
         let ran = run(&workspace);
         let images = content(&workspace, &ran).1.len();
         assert!(ran.stderr.contains(&format!("{} images as they were", images - 2)), "{}", ran.stderr);
-        let fresh = Workspace::new();
-        for file in files_below(&workspace.path("muge")) {
-            fresh.write(&format!("muge/{file}"), fs::read(workspace.path("muge").join(&file)).unwrap());
-        }
+        let fresh = with_the_source_of(&workspace);
         let anew = run(&fresh);
         assert!(content(&workspace, &ran) == content(&fresh, &anew), "round {round}");
     }
@@ -98,10 +104,7 @@ fn neither_threads_nor_an_earlier_check_show_in_the_result() {
     let allowed = STAGE.replace("kind: ingest,", "kind: ingest, max_quarantine: 1.0,");
     let header = allowed.replace("kind: ingest,", "kind: ingest, decode: header,");
     let fresh = |stage: &str, threads: &str| {
-        let fresh = Workspace::new();
-        for file in files_below(&workspace.path("muge")) {
-            fresh.write(&format!("muge/{file}"), fs::read(workspace.path("muge").join(&file)).unwrap());
-        }
+        let fresh = with_the_source_of(&workspace);
         let ran = run_with(&fresh, stage, threads);
         content(&fresh, &ran)
     };
@@ -155,10 +158,7 @@ fn only_what_changed_is_encoded_again() {
     let (again, encoded) = vectors(&workspace);
     // The changed image has the bytes of another, and so has the new one: only the new text is new to the model.
     assert!(encoded >= 1 && encoded < all / 10, "{encoded} of {all}");
-    let fresh = Workspace::new();
-    for file in files_below(&workspace.path("muge")) {
-        fresh.write(&format!("muge/{file}"), fs::read(workspace.path("muge").join(&file)).unwrap());
-    }
+    let fresh = with_the_source_of(&workspace);
     assert!(vectors(&fresh).0 == again);
 }
 
