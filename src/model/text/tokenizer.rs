@@ -16,13 +16,23 @@ pub const SEP: u32 = 102;
 
 /// Words of more characters than this are unknown.
 const MAX_WORD_CHARS: usize = 200;
+/// Of those that [`is_plain_ideograph`] knows.
+const FIRST_IDEOGRAPH: char = '\u{3400}';
+const LAST_IDEOGRAPH: char = '\u{9FFF}';
 /// One entry a line.
 pub(crate) const VOCABULARY: &str = include_str!("vocab.txt");
 
 /// The WordPiece tokenizer over the 21,128 entries of bert-base-chinese; cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Tokenizer {
-    vocabulary: Arc<HashMap<&'static str, u32>>,
+    vocabulary: Arc<Vocabulary>,
+}
+
+#[derive(Debug)]
+struct Vocabulary {
+    ids: HashMap<&'static str, u32>,
+    /// Of every plain ideograph from [`FIRST_IDEOGRAPH`] on.
+    ideographs: Vec<u16>,
 }
 
 /// A text as the model takes it.
@@ -38,10 +48,19 @@ pub struct Encoding {
 
 impl Default for Tokenizer {
     fn default() -> Self {
-        static VOCABULARY_MAP: OnceLock<Arc<HashMap<&'static str, u32>>> = OnceLock::new();
-        let vocabulary = VOCABULARY_MAP
-            .get_or_init(|| Arc::new(VOCABULARY.lines().zip(0..).map(|(line, id)| (line.trim(), id)).collect()));
-        Self { vocabulary: Arc::clone(vocabulary) }
+        static READ: OnceLock<Arc<Vocabulary>> = OnceLock::new();
+        Self { vocabulary: Arc::clone(READ.get_or_init(|| Arc::new(Vocabulary::read()))) }
+    }
+}
+
+impl Vocabulary {
+    fn read() -> Self {
+        let mut ids = HashMap::with_capacity(Tokenizer::VOCABULARY_SIZE);
+        ids.extend(VOCABULARY.lines().map(str::trim).zip(0..));
+        let ideographs = FIRST_IDEOGRAPH..=LAST_IDEOGRAPH;
+        let id = |c: char| ids.get(c.encode_utf8(&mut [0; 4]) as &str).copied().unwrap_or(UNK) as u16;
+        let ideographs = ideographs.map(id).collect();
+        Self { ids, ideographs }
     }
 }
 
@@ -74,18 +93,32 @@ impl Tokenizer {
         (pieces.len() + 2, pieces.iter().filter(|id| **id == UNK).count())
     }
 
-    /// The word pieces of a text without special tokens. An ideograph is a word by itself that nothing folds, so that it is looked up
-    /// where it stands; what lies between ideographs goes the reference's way.
+    /// The word pieces of a text without special tokens. An ideograph or a mark between sentences is a word by itself that nothing
+    /// folds, so that it is looked up where it stands; what lies between them goes the reference's way.
     pub fn pieces(&self, text: &str) -> Vec<u32> {
         let mut pieces = Vec::with_capacity(text.len() / 3 + 1);
         let mut rest = 0;
-        for (at, c) in text.char_indices().filter(|(_, c)| is_plain_ideograph(*c)) {
-            self.mixed_pieces(&text[rest..at], &mut pieces);
+        for (at, c) in text.char_indices().filter(|(_, c)| is_plain_ideograph(*c) || is_plain_mark(*c)) {
+            self.pieces_between(&text[rest..at], &mut pieces);
             rest = at + c.len_utf8();
-            pieces.push(self.vocabulary.get(&text[at..rest]).copied().unwrap_or(UNK));
+            let ideograph = (c as usize).checked_sub(FIRST_IDEOGRAPH as usize);
+            pieces.push(match ideograph.and_then(|place| self.vocabulary.ideographs.get(place)) {
+                Some(id) => u32::from(*id),
+                None => self.vocabulary.ids.get(&text[at..rest]).copied().unwrap_or(UNK),
+            });
         }
-        self.mixed_pieces(&text[rest..], &mut pieces);
+        self.pieces_between(&text[rest..], &mut pieces);
         pieces
+    }
+
+    /// The pieces of what lies between such characters. Of ASCII there is nothing to clean, to decompose or to take accents from.
+    fn pieces_between(&self, text: &str, pieces: &mut Vec<u32>) {
+        if !text.bytes().all(|byte| matches!(byte, b' '..=b'~')) {
+            return self.mixed_pieces(text, pieces);
+        }
+        for word in text.to_ascii_lowercase().split_ascii_whitespace() {
+            split_punctuation(word).into_iter().for_each(|part| self.word_pieces(part, pieces));
+        }
     }
 
     /// The pieces of any text, by the reference's steps.
@@ -120,7 +153,7 @@ impl Tokenizer {
                     candidate.push_str("##");
                 }
                 candidate.push_str(&word[start..end]);
-                self.vocabulary.get(candidate.as_str()).map(|id| (*id, end))
+                self.vocabulary.ids.get(candidate.as_str()).map(|id| (*id, end))
             });
             let Some((id, end)) = found else {
                 pieces.truncate(before);
@@ -136,7 +169,8 @@ impl Tokenizer {
 /// What the reference's training code does to a caption before it is tokenized: lower case, and curly double
 /// quotes made straight.
 pub fn normalize_caption(text: &str) -> String {
-    if text.chars().all(|c| is_plain_ideograph(c) || c.is_ascii() && !c.is_ascii_uppercase()) {
+    let is_same = |c: char| is_plain_ideograph(c) || is_plain_mark(c) || c.is_ascii() && !c.is_ascii_uppercase();
+    if text.chars().all(is_same) {
         return text.to_owned();
     }
     text.to_lowercase().replace(['\u{201c}', '\u{201d}'], "\"")
@@ -207,6 +241,11 @@ fn is_plain_ideograph(c: char) -> bool {
     matches!(c, '\u{4E00}'..='\u{9FFF}' | '\u{3400}'..='\u{4DBF}')
 }
 
+/// Punctuation that is the same after every step.
+fn is_plain_mark(c: char) -> bool {
+    matches!(c, '，' | '。' | '、' | '！' | '？' | '：' | '；' | '（' | '）' | '《' | '》' | '【' | '】' | '·' | '…')
+}
+
 /// The blocks that Google's BERT counts as Chinese characters.
 fn is_ideograph(c: char) -> bool {
     matches!(u32::from(c),
@@ -223,7 +262,8 @@ mod tests {
         let tokenizer = Tokenizer::default();
         let parts = [
             "红", "碳", "㐀", "\u{9ffe}", "豈", "Ａ", "a", "É", "e\u{301}", " ", "\u{200b}", "，", "1", "##",
-            "\u{fffd}", "Tỷ", "ß", "\u{301}",
+            "\u{fffd}", "Tỷ", "ß", "\u{301}", "X-Ray 3", "~!", "。", "《", "】", "…", "·", "（", "、", "\t", "\u{7f}",
+            "Q_",
         ];
         for seed in 0usize..4000 {
             let picked = (0..=(seed % 9)).map(|at| parts[(seed * 7919 + at * (seed / 3 + 31)) % parts.len()]);
