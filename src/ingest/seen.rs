@@ -118,15 +118,12 @@ impl Seen {
                 SeenText::New
             }
             Entry::Occupied(mut entry) if entry.get().digest == digest && entry.get().split == split => {
-                let earlier = std::mem::replace(&mut entry.get_mut().left_out, left_out);
-                match (earlier, left_out) {
-                    (LeftOut::Filtered, LeftOut::No) => SeenText::New,
-                    (LeftOut::No, _) => {
-                        entry.get_mut().left_out = LeftOut::No;
-                        SeenText::Same
-                    }
-                    _ => SeenText::Same,
+                let mark = entry.get_mut();
+                if mark.left_out == LeftOut::No || is_left_out {
+                    return SeenText::Same;
                 }
+                mark.left_out = LeftOut::No;
+                SeenText::New
             }
             Entry::Occupied(_) => SeenText::Different,
         }
